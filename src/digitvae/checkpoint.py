@@ -1,0 +1,158 @@
+"""Model folders and training states on disk: safetensors and JSON, written aside and renamed, with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from digitvae.config import Config
+from digitvae.errors import ConfigError, RunError
+from digitvae.models.vae import VAE
+
+FORMAT = 1
+"""Version of the layout; a reader refuses one that it does not know."""
+
+
+def save_model(folder: Path, model: VAE, config: Config, card: str) -> None:
+    """Write a model folder: ``config.json``, ``model.safetensors`` and ``README.md`` (`card`).
+
+    The folder appears whole or not at all; one of the same name is replaced.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    aside = folder.with_name(folder.name + ".part")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        weights = {name: t.detach().contiguous() for name, t in model.state_dict().items()}
+        save_file(weights, aside / "model.safetensors")
+        content = {"format": FORMAT, "sha256": _digest(weights), "config": config.to_dict()}
+        (aside / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (aside / "README.md").write_text(card, encoding="utf-8")
+        replace_folder(aside, folder)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load_model(folder: Path) -> tuple[VAE, Config]:
+    """Read a model folder: the model, in evaluation mode, and the recipe it was trained with.
+
+    Raises:
+        RunError: If files are missing or damaged, or the weights do not fit the recipe.
+    """
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise RunError(f"{path} has layout {content['format']}; this version reads layout {FORMAT}.")
+        config = Config.from_dict(content["config"], str(path))
+        digest = content["sha256"]
+    except FileNotFoundError as error:
+        raise RunError(f"{folder} is not a model folder: it has no config.json.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RunError | ConfigError):
+            raise
+        raise RunError(f"{path} is damaged; restore it from a copy or train again.") from error
+    weights, _ = _read_tensors(folder / "model.safetensors")
+    model = VAE.from_config(config.model, seed=0)
+    fit_weights(model, weights, folder / "model.safetensors")
+    if _digest(weights) != digest:
+        raise RunError(f"{folder / 'model.safetensors'} does not match its checksum; restore or train again.")
+    return model.eval(), config
+
+
+def fit_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Copy weights into the model.
+
+    Raises:
+        RunError: If names or shapes differ: the weights belong to another recipe.
+    """
+    wanted = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}
+    if wanted != {name: (t.shape, t.dtype) for name, t in weights.items()}:
+        raise RunError(f"{source} holds the weights of another model than its recipe describes.")
+    model.load_state_dict(weights)
+
+
+def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write named tensors and JSON facts as one file, in one step: the old file stays until the new one is whole.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    aside = path.with_name(path.name + ".part")
+    contiguous = {name: t.detach().contiguous() for name, t in tensors.items()}
+    text = json.dumps(dict(facts))
+    metadata = {"format": str(FORMAT), "facts": text, "sha256": _digest(contiguous, text)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(contiguous, aside, metadata)
+        os.replace(aside, path)
+    except (OSError, SafetensorError) as error:
+        aside.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_state` wrote.
+
+    Raises:
+        RunError: If the file is missing, damaged or of another layout.
+    """
+    tensors, metadata = _read_tensors(path)
+    if metadata.get("format") != str(FORMAT):
+        raise RunError(f"{path} is not a training state of this version.")
+    if metadata.get("sha256") != _digest(tensors, metadata.get("facts", "")):
+        raise RunError(f"{path} does not match its checksum; start the run again.")
+    return tensors, json.loads(metadata["facts"])
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `old`.
+
+    A folder cannot be replaced in one step everywhere, so the old one is moved away first; `.old` is left only if
+    the process dies between the two renames.
+    """
+    away = old.with_name(old.name + ".old")
+    shutil.rmtree(away, ignore_errors=True)
+    if old.exists():
+        os.replace(old, away)
+    os.replace(new, old)
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing.") from error
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"{path} is damaged or is not a safetensors file; restore it or train again."
+        ) from error
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _cannot_write(path: Path, error: Exception) -> RunError:
+    return RunError(f"Cannot write {path}: {getattr(error, 'strerror', None) or error}.")

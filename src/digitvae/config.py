@@ -1,0 +1,320 @@
+"""What a run is asked to do: frozen dataclasses, read from and written to TOML.
+
+A recipe is a TOML file with the tables ``[data]``, ``[model]`` and ``[training]``. An unknown table or key is an
+error, so a typing mistake never becomes a silent default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from digitvae.errors import ConfigError
+
+Binarization = Literal["none", "dynamic", "static"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which digits, and what is done to them before the model sees them.
+
+    Attributes:
+        name: ``mnist``, ``mnist-5k`` (the real digits that come with the package) or the path of your own data.
+        binarization: ``none`` (grey pixels), ``dynamic`` (each pixel drawn anew as 0 or 1 with its grey value as the
+            probability) or ``static`` (drawn once, with a fixed seed).
+        augmentation: Strength of the random affine changes of training digits; 0 is off, 1 is the full range given
+            in `digitvae.augmentation`.
+    """
+
+    name: str = "mnist"
+    binarization: Binarization = "none"
+    augmentation: float = 0.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The parts of the VAE.
+
+    Attributes:
+        latent_dim: Number of latent dimensions.
+        prior: ``normal`` (standard Normal) or ``mixture`` (of Normals, learned).
+        likelihood: ``bernoulli`` or ``normal`` (one learned scale for all pixels).
+        network: ``mlp`` or ``conv``.
+        encoder: Widths of the encoder. For ``mlp`` those of the hidden layers; for ``conv`` the filters of each
+            convolution, then the width of the dense layer.
+        decoder: Widths of the decoder. For ``mlp`` those of the hidden layers; for ``conv`` the filters of each
+            transposed convolution.
+        activation: ``relu``, ``leaky_relu``, ``silu``, ``gelu`` or ``tanh``.
+        mixture_components: Number of components of the ``mixture`` prior.
+    """
+
+    latent_dim: int = 2
+    prior: Literal["normal", "mixture"] = "normal"
+    likelihood: Literal["bernoulli", "normal"] = "bernoulli"
+    network: Literal["mlp", "conv"] = "mlp"
+    encoder: tuple[int, ...] = (512, 256)
+    decoder: tuple[int, ...] = (256, 512)
+    activation: Literal["relu", "leaky_relu", "silu", "gelu", "tanh"] = "relu"
+    mixture_components: int = 10
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained.
+
+    Attributes:
+        epochs: Passes over the training digits.
+        batch_size: Digits per step.
+        learning_rate: The highest learning rate of the schedule.
+        schedule: ``constant``, ``linear`` (to zero) or ``cosine`` (to zero); after the warm-up.
+        warmup: Share of all steps over which the learning rate rises from 0.
+        betas: Adam's two decay rates.
+        epsilon: Adam's epsilon.
+        weight_decay: AdamW's decoupled weight decay, on weight matrices only.
+        beta: Weight of the rate in the loss.
+        beta_warmup: Share of all steps over which that weight rises from 0.
+        average: Decay per step of the running average of the weights that is validated and kept; 0 is off.
+        precision: ``float32``, ``bfloat16`` or ``auto`` (bfloat16 where the processor computes in it).
+        patience: Epochs without a better validation loss after which training stops; 0 is never.
+        snapshots: Epochs after which the weights are kept; empty means 20, 50, 80, 100 and 150, scaled to
+            ``epochs`` where that is less than 150.
+        seed: Seed of every random stream.
+    """
+
+    epochs: int = 150
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    beta: float = 1.0
+    beta_warmup: float = 0.0
+    average: float = 0.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    patience: int = 0
+    snapshots: tuple[int, ...] = ()
+    seed: int = 0
+
+    def snapshot_epochs(self) -> tuple[int, ...]:
+        """The epochs after which weights are kept, in order; the last epoch is always one of them.
+
+        >>> TrainingConfig().snapshot_epochs()
+        (20, 50, 80, 100, 150)
+        >>> TrainingConfig(epochs=15).snapshot_epochs()
+        (2, 5, 8, 10, 15)
+        >>> TrainingConfig(epochs=2).snapshot_epochs()
+        (1, 2)
+        """
+        if self.snapshots:
+            chosen = {epoch for epoch in self.snapshots if epoch <= self.epochs}
+        else:
+            share = min(1.0, self.epochs / 150)
+            chosen = {max(1, round(epoch * share)) for epoch in (20, 50, 80, 100, 150)}
+        return tuple(sorted(chosen | {self.epochs}))
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole recipe: its name and one part for data, model and training.
+
+    >>> Config().with_settings(["training.epochs=3", "model.encoder=[64]"]).training.epochs
+    3
+    """
+
+    recipe: str = "map"
+    description: str = ""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be trained with."""
+        _check(self)
+
+    def to_toml(self) -> str:
+        """The recipe as TOML text that `Config.from_toml` reads back to an equal object."""
+        return tomli_w.dumps(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as nested dictionaries of plain values, tuples as lists."""
+        return {
+            key: {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+            if isinstance(value, dict)
+            else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_toml(cls, text: str, where: str = "the recipe") -> Config:
+        """Read a recipe from TOML text; `where` names it in errors.
+
+        Raises:
+            ConfigError: If it is not TOML, or has an unknown key or a value of the wrong type or range.
+        """
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{where} is not valid TOML ({error}); mend that line.") from error
+        return cls.from_dict(values, where)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "the recipe") -> Config:
+        """Build a recipe from nested dictionaries; `where` names it in errors.
+
+        Raises:
+            ConfigError: If there is an unknown key or a value of the wrong type or range.
+        """
+        parts: dict[str, Any] = {}
+        for key, value in values.items():
+            _known(key, _field_types(cls), where)
+            if key in _PARTS:
+                if not isinstance(value, Mapping):
+                    raise ConfigError(f"{where}: [{key}] must be a table of settings.")
+                types_of = _field_types(_PARTS[key])
+                for name in value:
+                    _known(name, types_of, f"{where}, [{key}]")
+                converted = {n: _convert(v, types_of[n], f"{key}.{n}") for n, v in value.items()}
+                parts[key] = _PARTS[key](**converted)
+            else:
+                parts[key] = _convert(value, str, key)
+        return cls(**parts)
+
+    def with_settings(self, settings: Iterable[str]) -> Config:
+        """A copy with some settings changed, each given as ``table.key=value`` (the table may be left out).
+
+        Values are written as in TOML; text needs no quotes.
+
+        Raises:
+            ConfigError: If a setting is unknown, or its value has the wrong type or range.
+        """
+        values = self.to_dict()
+        for setting in settings:
+            name, equals, text = setting.partition("=")
+            if not equals:
+                raise ConfigError(f"The setting '{setting}' has no value; write it as key=value.")
+            table, key = _locate(name.strip())
+            values[table][key] = _parse_value(text.strip())
+        return Config.from_dict(values, "the settings")
+
+
+_PARTS: dict[str, Any] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, sorted."""
+    folder = resources.files("digitvae") / "recipes"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> Config:
+    """Load a recipe by its name, or from the path of a TOML file.
+
+    Raises:
+        ConfigError: If there is no such recipe (the nearest name is offered), or it cannot be read.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"There is no recipe file {path}.")
+        return Config.from_toml(path.read_text(encoding="utf-8"), str(path))
+    _known(name, recipe_names(), "recipes", "recipe")
+    text = (resources.files("digitvae") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    return Config.from_toml(text, f"recipe {name}")
+
+
+def _field_types(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _known(name: str, allowed: Iterable[str], where: str, kind: str = "setting") -> None:
+    allowed = list(allowed)
+    if name in allowed:
+        return
+    near = difflib.get_close_matches(name, allowed, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(allowed)}."
+    raise ConfigError(f"Unknown {kind} '{name}' in {where}; {hint}")
+
+
+def _locate(name: str) -> tuple[str, str]:
+    """The table and key of a setting such as ``training.epochs`` or, shorter, ``epochs``."""
+    homes = {key: table for table, part in _PARTS.items() for key in _field_types(part)}
+    table, dot, key = name.rpartition(".")
+    if not dot:
+        _known(key, homes, "the settings")
+        return homes[key], key
+    _known(table, _PARTS, "the settings")
+    _known(key, _field_types(_PARTS[table]), f"[{table}]")
+    return table, key
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _convert(value: Any, wanted: Any, name: str) -> Any:
+    """Check a TOML value against a field's type; numbers widen, lists become tuples."""
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is Literal:
+        if value not in arguments:
+            near = difflib.get_close_matches(str(value), arguments, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"use one of: {', '.join(arguments)}."
+            raise ConfigError(f"{name} cannot be '{value}'; {hint}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{name} must be a list such as [1, 2], not {value!r}.")
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise ConfigError(f"{name} must have {len(arguments)} values, not {len(value)}.")
+        return tuple(_convert(v, arguments[0], name) for v in value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(wanted, types.UnionType) or not isinstance(value, wanted) or isinstance(value, bool):
+        kind = {"int": "a whole number", "float": "a number", "str": "text"}[wanted.__name__]
+        raise ConfigError(f"{name} must be {kind}, not {value!r}.")
+    return value
+
+
+def _check(config: Config) -> None:
+    """Raise ConfigError for values outside their range."""
+    model, training = config.model, config.training
+    widths = model.encoder + model.decoder
+    rules = [
+        (training.epochs >= 1, f"training.epochs must be 1 or more, not {training.epochs}."),
+        (training.batch_size >= 1, f"training.batch_size must be 1 or more, not {training.batch_size}."),
+        (0 < training.learning_rate < float("inf"), "training.learning_rate must be above 0."),
+        (all(0 <= b < 1 for b in training.betas), "training.betas must be from 0 up to 1."),
+        (training.epsilon > 0, "training.epsilon must be above 0."),
+        (0 <= training.warmup < 1, "training.warmup must be from 0 up to 1."),
+        (0 <= training.beta_warmup <= 1, "training.beta_warmup must be between 0 and 1."),
+        (0 <= training.average < 1, "training.average must be from 0 up to 1."),
+        (training.weight_decay >= 0, "training.weight_decay must be 0 or more."),
+        (training.beta >= 0, "training.beta must be 0 or more."),
+        (training.patience >= 0, "training.patience must be 0 or more."),
+        (0 <= training.seed < 2**63, "training.seed must be a whole number from 0 to 2^63 - 1."),
+        (all(s >= 1 for s in training.snapshots), "training.snapshots must be epochs from 1 on."),
+        (0 <= config.data.augmentation <= 1, "data.augmentation must be between 0 and 1."),
+        (1 <= model.latent_dim <= 512, f"model.latent_dim must be 1 to 512, not {model.latent_dim}."),
+        (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
+        (
+            all(1 <= w <= 16384 for w in widths),
+            "The widths in model.encoder and model.decoder must be 1 to 16384.",
+        ),
+    ]
+    for holds, message in rules:
+        if not holds:
+            raise ConfigError(message)

@@ -1,0 +1,73 @@
+"""Opening files with clear errors, reading no more than is due, and writing aside before replacing."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from digitvae.errors import DataError, RunError
+
+MAX_BYTES = 2**30
+"""The most that one array or file may take in memory: 1 GiB, or 1.3 million digits."""
+
+_CHUNK = 2**20
+
+
+def open_file(path: str | Path) -> IO[bytes]:
+    """Open a file for reading in binary; `DataError` when it is missing, a folder or not readable."""
+    path = Path(path)
+    try:
+        # A pipe or a device would block or never end.
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} is not a file: give the path of a file.")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: check the path.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}): check the path and its permissions.") from error
+
+
+def read_at_most(stream: IO[bytes], size: int) -> bytearray:
+    """Read up to `size` bytes in small steps, so that memory follows what is there and not what was declared."""
+    content = bytearray()
+    while len(content) < size:
+        chunk = stream.read(min(_CHUNK, size - len(content)))
+        if not chunk:
+            break
+        content += chunk
+    return content
+
+
+def write_aside(path: str | Path, write: Callable[[IO[bytes]], Any], overwrite: bool) -> None:
+    """Let `write` fill a file beside `path`, then rename it to `path`: nobody ever sees half a file.
+
+    Missing parent folders are made.
+
+    Raises:
+        RunError: when `path` exists and `overwrite` is False, or when it cannot be written.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    aside = aside_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("xb") as file:
+                write(file)
+            os.replace(aside, path)  # noqa: PTH105 (Path.replace is the same; this name says what is meant)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error}): check the folder and the space on its disk.") from error
+
+
+def aside_of(path: Path) -> Path:
+    """A fresh hidden name in the same folder, so that renaming it to `path` stays on one disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise `RunError` when `path` exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} already exists: choose another name, or allow it to be overwritten.")

@@ -1,0 +1,235 @@
+"""Any picture of one digit made into 28x28 pixels as MNIST was made.
+
+MNIST's makers scaled each digit, keeping its aspect, into a 20x20 box and put its centre of mass in the middle of
+28x28 pixels. Pictures from elsewhere are first brought to MNIST's tones: paper 0, ink 255.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from digitvae.data.digits import SIDE, Pixels
+from digitvae.errors import DataError
+
+BOX = 20
+"""The side of the box that the ink is scaled into, in pixels."""
+
+Tones = npt.NDArray[np.float32]
+
+_MIN_HEIGHT = 8
+_MIN_CONTRAST = 8  # of 256 tones; the bundled 8x8 digits of scikit-learn use 16
+_BLACK_PAPER = 16  # at 28x28, paper at most this light is left alone
+_WORKING_SIDE = 400  # larger pictures are first reduced: a digit needs no more, and photographs have millions of pixels
+_SPECK = 0.01  # of the ink: less is dust
+_PART = 0.1  # of the ink: a stroke with less is never counted as a digit
+
+
+class Fitting:
+    """Takes pictures one by one, fits each to 28x28, and counts what was done.
+
+    Pictures of 28x28 keep their pixels (all but dark-on-light ones, which are inverted, and ones on grey paper,
+    whose tones are stretched). Others are fitted as MNIST was made.
+
+    Example:
+        >>> fitting = Fitting("my photographs")
+        >>> fitting.add(np.asarray(Image.open("seven.png").convert("L")), "seven.png")
+        >>> images, notes = fitting.result()
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._images: list[Pixels] = []
+        self._refused: list[DataError] = []
+        self._inverted = self._fitted = 0
+
+    def add(self, grey: Pixels, name: str) -> None:
+        """Fit one picture, uint8 of shape (height, width); `name` is what messages call it."""
+        try:
+            image, inverted = fit_picture(grey, name)
+        except DataError as error:
+            self.refuse(error)
+            return
+        self._images.append(image)
+        self._inverted += inverted
+        self._fitted += grey.shape != (SIDE, SIDE)
+
+    def add_many(self, images: Pixels) -> None:
+        """Fit uint8 images of shape (n, height, width); quick where they are MNIST's in form and tones."""
+        if images.shape[1:] != (SIDE, SIDE):
+            plain = np.zeros(len(images), bool)
+        else:
+            plain = (np.median(_ring(images), axis=1) == 0) & (images.max(axis=(1, 2)) >= _MIN_CONTRAST)
+        for position, image in enumerate(images):
+            if plain[position]:
+                self._images.append(image)
+            else:
+                self.add(image, f"Image {position} of {self._title}")
+
+    def refuse(self, error: DataError) -> None:
+        """Remember a picture that cannot be used, so that all of them can be told at once."""
+        self._refused.append(error)
+
+    def result(self) -> tuple[Pixels, tuple[str, ...]]:
+        """All the images, uint8 of shape (n, 28, 28) in the order added, and sentences saying what was done.
+
+        Raises:
+            DataError: when a picture was refused, or none was added.
+        """
+        count = len(self._images) + len(self._refused)
+        if len(self._refused) == 1:
+            raise self._refused[0]
+        if self._refused:
+            raise DataError(
+                f"{len(self._refused):,} of the {count:,} pictures in {self._title} cannot be used; the first: "
+                f"{self._refused[0]}"
+            )
+        if count == 0:
+            raise DataError(f"{self._title} holds no images: give at least one.")
+        notes = []
+        if self._fitted:
+            notes.append(
+                f"{self._fitted:,} of {count:,} images had another size and were fitted to 28x28 as MNIST was made."
+            )
+        if self._inverted:
+            notes.append(f"{self._inverted:,} of {count:,} images were dark on light and were inverted.")
+        return np.stack(self._images), tuple(notes)
+
+
+def fit_picture(grey: Pixels, name: str) -> tuple[Pixels, bool]:
+    """Fit one picture to 28x28, and say whether it was dark on light.
+
+    Args:
+        grey: uint8 of shape (height, width), one digit, light on dark or dark on light.
+        name: what messages call the picture.
+
+    Returns:
+        uint8 of shape (28, 28) with ink 255, and True when the picture was inverted.
+
+    Raises:
+        DataError: when the picture is blank, lower than 8 pixels or (unless it is 28x28) holds several digits.
+    """
+    if max(grey.shape) < _MIN_HEIGHT or min(grey.shape) < 2:
+        raise DataError(
+            f"{name} is only {grey.shape[1]}x{grey.shape[0]} pixels: give a picture at least {_MIN_HEIGHT} high."
+        )
+    ink, paper, inverted = _ink(grey, name)
+    if grey.shape == (SIDE, SIDE):
+        if paper > _BLACK_PAPER:
+            return np.rint(ink).astype(np.uint8), inverted
+        return (255 - grey if inverted else grey), inverted
+    ink = _without_dust(ink)
+    if holds_several(ink > 127):
+        raise DataError(f"{name} holds several digits: cut it into pictures of one digit each.")
+    return _centred(_boxed(ink)), inverted
+
+
+def holds_several(ink: npt.NDArray[np.bool_]) -> bool:
+    """Whether a mask of ink, of shape (height, width), shows more than one digit.
+
+    Strokes break (the bar of a 5, the halves of a 0), so a second piece counts as a digit only where it is large
+    and stands apart: beside the first and at least 0.4 of the whole height, or above it and at least 0.3. Ink more
+    than 2.3 times wider than high counts as several digits that touch.
+
+    MEASURED
+    """
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(ink, np.ones((3, 3)))
+    if count == 0:
+        return False
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    if width > 2.3 * height:
+        return True
+    areas = np.bincount(pieces.ravel())[1:]
+    spans = ndimage.find_objects(pieces)
+    large = [spans[i] for i in np.flatnonzero(areas >= _PART * areas.sum())]
+    return any(_apart(first, second, height) for i, first in enumerate(large) for second in large[:i])
+
+
+def _apart(first: tuple[slice, slice], second: tuple[slice, slice], height: int) -> bool:
+    """Whether two pieces of ink, given by their rows and columns, are each a digit."""
+    (rows, columns), (other_rows, other_columns) = first, second
+    lower = min(rows.stop - rows.start, other_rows.stop - other_rows.start) / height
+    gap = max(columns.start, other_columns.start) - min(columns.stop, other_columns.stop)
+    distance = abs(columns.start + columns.stop - other_columns.start - other_columns.stop) / 2
+    above = max(rows.start, other_rows.start) - min(rows.stop, other_rows.stop)
+    beside = gap >= 0.08 * height or distance >= 0.5 * height
+    return (lower >= 0.4 and beside) or (lower >= 0.3 and above >= 0.1 * height)
+
+
+def _ring(images: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The outermost pixels of images of shape (..., height, width), as (..., pixels): mostly paper."""
+    parts = (images[..., 0, :], images[..., -1, :], images[..., 1:-1, 0], images[..., 1:-1, -1])
+    return np.concatenate(parts, axis=-1)
+
+
+def _ink(grey: Pixels, name: str) -> tuple[Tones, float, bool]:
+    """Tones from paper 0 to ink 255, how light the paper was (after inverting), and whether it was inverted."""
+    from scipy import ndimage
+
+    factor = -(-max(grey.shape) // _WORKING_SIDE)
+    tones = _reduced(grey, factor) if factor > 1 else grey.astype(np.float32)
+    # Where there are pixels to spare, smooth the grain away before looking for the lightest and darkest.
+    smooth = ndimage.uniform_filter(tones, 3) if min(tones.shape) > 2 * SIDE else tones
+    ring = _ring(tones)
+    inverted = bool(2 * np.median(ring) > smooth.min() + smooth.max())
+    if inverted:
+        tones, smooth, ring = 255 - tones, 255 - smooth, 255 - ring
+    paper = float(np.median(ring))
+    # Three standard deviations of the paper's grain, by the median so that ink at the edge does not count.
+    grain = 3 * 1.4826 * float(np.median(np.abs(ring - paper)))
+    contrast = float(smooth.max()) - paper
+    if contrast < _MIN_CONTRAST or contrast < 2 * grain:
+        raise DataError(f"{name} is blank: give a picture with a digit that stands out from its paper.")
+    tones = np.maximum(tones - paper - grain, 0)
+    full = float(np.percentile(tones[tones > (contrast - grain) / 2], 90))
+    return np.minimum(tones * (255 / full), 255), paper, inverted
+
+
+def _reduced(grey: Pixels, factor: int) -> Tones:
+    """The mean of each square of `factor` pixels; a rest at the right and bottom edge makes smaller squares."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(grey).reduce(factor), np.float32)
+
+
+def _without_dust(ink: Tones) -> Tones:
+    """The ink, all but the pieces with less than 1 % of it."""
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(ink > 63, np.ones((3, 3)))
+    areas = np.bincount(pieces.ravel())
+    areas[0] = 0
+    kept = (areas >= _SPECK * areas.sum())[pieces] & (pieces > 0)
+    # Soft edges lie outside the pieces and belong to them.
+    fringe = max(1, max(ink.shape) // SIDE)
+    return np.where(ndimage.binary_dilation(kept, np.ones((3, 3)), iterations=fringe), ink, 0).astype(np.float32)
+
+
+def _boxed(ink: Tones) -> Tones:
+    """The ink cut out and scaled, keeping its aspect, so that its longer side is 20 pixels."""
+    from PIL import Image
+
+    seen = ink > 63
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = BOX / max(cut.shape)
+    size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
+    return np.asarray(Image.fromarray(cut).resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC), np.float32)
+
+
+def _centred(box: Tones) -> Pixels:
+    """The boxed ink in 28x28 with its centre of mass in the middle, as near as whole pixels and the edges allow."""
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    box = np.clip(np.rint(box), 0, 255)
+    height, width = box.shape
+    top = _offset(box.sum(axis=1), height)
+    left = _offset(box.sum(axis=0), width)
+    image[top : top + height, left : left + width] = box
+    return image
+
+
+def _offset(mass: Tones, length: int) -> int:
+    """Where a box of `length` begins so that the mean of its `mass` lies in the middle of 28 pixels."""
+    mean = float(np.average(np.arange(length), weights=mass))
+    return int(np.clip(round((SIDE - 1) / 2 - mean), 0, SIDE - length))

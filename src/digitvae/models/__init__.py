@@ -1,0 +1,1 @@
+"""The models: the VAE, and later its rivals and helpers."""

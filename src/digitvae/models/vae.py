@@ -1,0 +1,83 @@
+"""The one VAE class: a prior, an encoder, a decoder and a likelihood."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from digitvae.config import ModelConfig
+from digitvae.distributions import (
+    BernoulliLikelihood,
+    DiagonalNormal,
+    Distribution,
+    NormalLikelihood,
+    NormalMixture,
+    StandardNormal,
+)
+from digitvae.networks import DECODERS, ENCODERS
+
+
+class VAE(nn.Module):
+    """A variational autoencoder (Kingma and Welling, 2014) for images of shape (1, 28, 28).
+
+    Args:
+        prior: Distribution of codes before an image is seen.
+        encoder: Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent).
+        decoder: Codes (..., latent) to logits (..., 1, 28, 28).
+        likelihood: Logits to a distribution over images.
+
+    >>> model = VAE.from_config(ModelConfig(encoder=(16,), decoder=(16,)), seed=0)
+    >>> posterior = model.encode(torch.rand(3, 1, 28, 28))
+    >>> posterior.loc.shape
+    torch.Size([3, 2])
+    >>> model.decode(posterior.sample()).mean.shape
+    torch.Size([3, 1, 28, 28])
+    """
+
+    def __init__(
+        self,
+        prior: StandardNormal | NormalMixture,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: BernoulliLikelihood | NormalLikelihood,
+    ) -> None:
+        super().__init__()
+        self.prior = prior
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+
+    @classmethod
+    def from_config(cls, config: ModelConfig, seed: int) -> Self:
+        """Build the model with initial weights drawn from `seed`; the global random state is left alone.
+
+        Raises:
+            ConfigError: If the widths do not fit the network.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            prior = (
+                StandardNormal(config.latent_dim)
+                if config.prior == "normal"
+                else NormalMixture(config.latent_dim, config.mixture_components)
+            )
+            encoder = ENCODERS[config.network](config.latent_dim, config.encoder, config.activation)
+            decoder = DECODERS[config.network](config.latent_dim, config.decoder, config.activation)
+        likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
+        return cls(prior, encoder, decoder, likelihood)
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of latent dimensions."""
+        return self.prior.latent_dim
+
+    def encode(self, x: Tensor) -> DiagonalNormal:
+        """The approximate posterior q(z given x) for images (batch, 1, 28, 28) in [0, 1]."""
+        loc, log_var = self.encoder(x)
+        return DiagonalNormal(loc, log_var)
+
+    def decode(self, z: Tensor) -> Distribution:
+        """The likelihood p(x given z) for codes (..., latent)."""
+        return self.likelihood(self.decoder(z))  # type: ignore[no-any-return]

@@ -1,0 +1,232 @@
+"""Encoder and decoder bodies, tensor to tensor. No probability and no loss in here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from digitvae.errors import ConfigError
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
+
+PIXELS = 28
+"""Height and width of every image."""
+
+
+class MLPEncoder(nn.Module):
+    """Dense layers from an image to the parameters of its posterior."""
+
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        before = PIXELS * PIXELS
+        for width in widths:
+            layers += [nn.Linear(before, width), ACTIVATIONS[activation]()]
+            before = width
+        self.body = nn.Sequential(*layers)
+        self.loc = nn.Linear(before, latent_dim)
+        self.log_var = nn.Linear(before, latent_dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent)."""
+        h = self.body(x)
+        return self.loc(h), self.log_var(h)
+
+
+class MLPDecoder(nn.Module):
+    """Dense layers from a code to the logits of an image."""
+
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = latent_dim
+        for width in widths:
+            layers += [nn.Linear(before, width), ACTIVATIONS[activation]()]
+            before = width
+        layers += [nn.Linear(before, PIXELS * PIXELS), nn.Unflatten(-1, (1, PIXELS, PIXELS))]
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Codes (..., latent) to logits (..., 1, 28, 28)."""
+        return self.body(z)  # type: ignore[no-any-return]
+
+
+class SameConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 2 with 'same' padding as Keras pads: the odd row and column go at the end."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, kernel_size=3, stride=2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(batch, channels, height, width) to half the height and width; both must be even."""
+        return super().forward(nn.functional.pad(input, (0, 1, 0, 1)))
+
+
+class SameConvTranspose2d(nn.ConvTranspose2d):
+    """The transposed convolution that belongs to `SameConv2d`: doubles height and width."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, kernel_size=3, stride=2)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(batch, channels, height, width) to twice the height and width."""
+        return super().forward(input, output_size)[..., :-1, :-1]
+
+
+def _glorot(module: nn.Module) -> None:
+    """Keras' default initial weights, so that the original network also starts as it did."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def _batch_norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], width: int) -> nn.Module:
+    return kind(width, eps=1e-3, momentum=0.01)  # Keras' defaults; its momentum of 0.99 is 0.01 here
+
+
+class ConvEncoder(nn.Module):
+    """Convolutions of stride 2, then a dense layer; batch normalisation after each activation.
+
+    With widths (8, 16, 20) and ReLU it is the encoder of the original report: 17,208 parameters at two latent
+    dimensions.
+    """
+
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+        super().__init__()
+        *filters, dense = _conv_widths(widths, "model.encoder", extra=1)
+        layers: list[nn.Module] = []
+        channels, size = 1, PIXELS
+        for width in filters:
+            layers += [
+                SameConv2d(channels, width),
+                ACTIVATIONS[activation](),
+                _batch_norm(nn.BatchNorm2d, width),
+            ]
+            channels, size = width, size // 2
+        layers += [nn.Flatten(), nn.Linear(channels * size * size, dense), ACTIVATIONS[activation]()]
+        layers += [_batch_norm(nn.BatchNorm1d, dense)]
+        self.body = nn.Sequential(*layers)
+        self.loc = nn.Linear(dense, latent_dim)
+        self.log_var = nn.Linear(dense, latent_dim)
+        _glorot(self)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent)."""
+        h = self.body(x)
+        return self.loc(h), self.log_var(h)
+
+
+class ConvDecoder(nn.Module):
+    """A dense layer, then transposed convolutions of stride 2; batch normalisation after each activation.
+
+    With widths (16, 8) and ReLU it is the decoder of the original report: 9,137 parameters at two latent dimensions.
+    """
+
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+        super().__init__()
+        filters = _conv_widths(widths, "model.decoder", extra=0)
+        size = PIXELS // 2 ** len(filters)
+        channels, dense = filters[0], filters[0] * size * size
+        layers: list[nn.Module] = [nn.Linear(latent_dim, dense), ACTIVATIONS[activation]()]
+        layers += [_batch_norm(nn.BatchNorm1d, dense), nn.Unflatten(-1, (channels, size, size))]
+        for width in filters:
+            layers += [SameConvTranspose2d(channels, width), ACTIVATIONS[activation]()]
+            layers += [_batch_norm(nn.BatchNorm2d, width)]
+            channels = width
+        layers += [nn.ConvTranspose2d(channels, 1, kernel_size=3, padding=1)]
+        self.body = nn.Sequential(*layers)
+        _glorot(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Codes (..., latent) to logits (..., 1, 28, 28)."""
+        flat = z.reshape(-1, z.shape[-1])
+        return self.body(flat).reshape(*z.shape[:-1], 1, PIXELS, PIXELS)  # type: ignore[no-any-return]
+
+
+def _conv_widths(widths: Sequence[int], name: str, extra: int) -> tuple[int, ...]:
+    """28 can be halved twice, so there are one or two convolutions (and `extra` dense layers)."""
+    if not 1 + extra <= len(widths) <= 2 + extra:
+        raise ConfigError(
+            f"{name} of a conv network must have {1 + extra} or {2 + extra} widths, not {len(widths)}."
+        )
+    return tuple(widths)
+
+
+ENCODERS = {"mlp": MLPEncoder, "conv": ConvEncoder}
+DECODERS = {"mlp": MLPDecoder, "conv": ConvDecoder}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of a network's structure: what the layer is, its output shape without batch, its parameters."""
+
+    name: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+def count_parameters(module: nn.Module) -> int:
+    """All numbers that a module holds: those trained and the running statistics of batch normalisation."""
+    buffers = sum(b.numel() for b in module.buffers() if b.is_floating_point())
+    return sum(p.numel() for p in module.parameters()) + buffers
+
+
+def layers_of(network: nn.Module, example: Tensor) -> list[Layer]:
+    """The layers of an encoder or decoder in the order in which they run on `example` (a batch of one).
+
+    Activations are named in the row of the layer before them.
+    """
+    rows: list[Layer] = [Layer("input", tuple(example.shape[1:]), 0)]
+    names = {"loc": "dense: loc", "log_var": "dense: log-variance"}
+    handles = []
+
+    def record(name: str, module: nn.Module, output: Tensor) -> None:
+        if type(module) in ACTIVATIONS.values():
+            last = rows.pop()
+            title = f"{last.name}, {_activation_title(module)}"
+            rows.append(Layer(title, last.output_shape, last.parameters))
+        else:
+            rows.append(
+                Layer(names.get(name, _title(module)), tuple(output.shape[1:]), count_parameters(module))
+            )
+
+    for name, module in network.named_modules():
+        if not any(module.children()):
+            handles.append(module.register_forward_hook(lambda m, _, out, n=name: record(n, m, out)))
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(example)
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    return rows
+
+
+def _activation_title(module: nn.Module) -> str:
+    return {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU", "Tanh": "tanh"}.get(
+        type(module).__name__, type(module).__name__
+    )
+
+
+def _title(module: nn.Module) -> str:
+    if isinstance(module, nn.ConvTranspose2d):
+        return f"transposed convolution, {module.out_channels} filters, stride {module.stride[0]}"
+    if isinstance(module, nn.Conv2d):
+        return f"convolution, {module.out_channels} filters, stride {module.stride[0]}"
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        return "batch normalisation"
+    return {"Linear": "dense", "Flatten": "flatten", "Unflatten": "reshape"}[type(module).__name__]

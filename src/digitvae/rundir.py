@@ -1,0 +1,157 @@
+"""The run directory: where training leaves its files and every later stage finds them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from digitvae.config import Config
+from digitvae.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Names and readers of the files of one run.
+
+    Attributes:
+        path: The directory, such as ``runs/demo``.
+    """
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The fully resolved recipe, TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def manifest_file(self) -> Path:
+        """Data hash, seeds, versions, device, command; JSON."""
+        return self.path / "manifest.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON line per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def state_file(self) -> Path:
+        """Everything that training needs to go on."""
+        return self.path / "checkpoints" / "last" / "training.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """Model folder of the epoch with the lowest validation loss."""
+        return self.path / "checkpoints" / "best"
+
+    @property
+    def report_file(self) -> Path:
+        """The report, HTML."""
+        return self.path / "report.html"
+
+    def snapshot(self, epoch: int) -> Path:
+        """Model folder as it was after `epoch`, with the figures of that epoch."""
+        return self.path / "snapshots" / f"epoch-{epoch:04d}"
+
+    def snapshot_epochs(self) -> list[int]:
+        """Epochs of which a whole snapshot exists, in order."""
+        found = self.path.glob("snapshots/epoch-*/config.json")
+        return sorted(int(f.parent.name.removeprefix("epoch-")) for f in found if f.parent.suffix == "")
+
+    def config(self) -> Config:
+        """The recipe of the run.
+
+        Raises:
+            RunError: If this is not a run directory.
+        """
+        if not self.config_file.is_file():
+            raise RunError(f"{self.path} is not a run directory: it has no config.toml.")
+        return Config.from_toml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
+
+    def manifest(self) -> dict[str, Any]:
+        """The facts that make the run repeatable.
+
+        Raises:
+            RunError: If the file is missing or damaged.
+        """
+        try:
+            content = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} is not a run directory: it has no manifest.json.") from error
+        except ValueError as error:
+            raise RunError(f"{self.manifest_file} is damaged; train again.") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{self.manifest_file} is damaged; train again.")
+        return content
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was measured after each epoch, in order.
+
+        Raises:
+            RunError: If the file is missing or a line is torn.
+        """
+        try:
+            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} has no metrics.jsonl: no epoch is finished yet.") from error
+        records = []
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                record["epoch"], record["train"]["loss"], record["validation"]["loss"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(
+                    f"{self.metrics_file}, line {number} is torn; delete that line, or go on with the run "
+                    f"(`digitvae train --out {self.path} --resume`), which writes it again."
+                ) from error
+            records.append(record)
+        return records
+
+    def keep_metrics_to(self, epoch: int) -> None:
+        """Drop lines after `epoch` (and a torn last line): those epochs were lost and will be written again.
+
+        Raises:
+            RunError: If a line up to `epoch` is missing or torn.
+        """
+        kept = []
+        text = self.metrics_file.read_text(encoding="utf-8") if self.metrics_file.exists() else ""
+        for number, line in enumerate(text.splitlines()[:epoch], 1):
+            try:
+                if json.loads(line)["epoch"] != number:
+                    raise ValueError(line)
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(
+                    f"{self.metrics_file}, line {number} is torn, though that epoch was saved; "
+                    "restore the file from a copy or start the run again."
+                ) from error
+            kept.append(line + "\n")
+        if len(kept) < epoch:
+            raise RunError(
+                f"{self.metrics_file} ends before epoch {epoch}; restore it or start the run again."
+            )
+        write_aside(self.metrics_file, "".join(kept))
+
+    def add_metrics(self, record: dict[str, Any]) -> None:
+        """Append one epoch's line, and see that it is on the disk."""
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a text file in one step: readers see the old content or the new, never half of it.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    aside = path.with_name(path.name + ".part")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error

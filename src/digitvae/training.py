@@ -1,0 +1,371 @@
+"""The one training loop: digits in memory as uint8, batches by index, seeded streams, exact resumption."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from digitvae.augmentation import augment
+from digitvae.config import Config, TrainingConfig
+from digitvae.errors import DataError, RunError, TrainingDivergedError
+from digitvae.models.vae import VAE
+from digitvae.objective import elbo_terms
+
+STREAMS = ("shuffle", "latent", "binarization", "augmentation")
+"""Random streams that training draws from; initial weights and validation noise have seeds of their own."""
+
+EXPLODED = 1e5
+"""A loss per image above this, in nats, is called exploding: an untrained model is at about 550."""
+
+
+def stream_seed(seed: int, name: str) -> int:
+    """The seed of one named random stream of a run: streams of one run, and of two runs, are unrelated."""
+    state = np.random.SeedSequence([seed, *name.encode()]).generate_state(1, np.uint64)
+    return int(state[0] >> 1)
+
+
+@dataclass
+class Sums:
+    """Totals over images, so that a short last batch cannot bias a mean."""
+
+    images: int = 0
+    loss: float = 0.0
+    rate: float = 0.0
+    distortion: float = 0.0
+
+    def add(self, images: int, loss: float, rate: float, distortion: float) -> None:
+        """Add the totals of one batch."""
+        self.images += images
+        self.loss += loss
+        self.rate += rate
+        self.distortion += distortion
+
+    def means(self) -> dict[str, float]:
+        """Means per image, in nats."""
+        return {name: getattr(self, name) / self.images for name in ("loss", "rate", "distortion")}
+
+
+@dataclass
+class Progress:
+    """Where a run stands. `step` counts the batches done in the epoch under way.
+
+    `schedule_start` is the epoch at which the present learning-rate schedule began.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    schedule_start: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    seconds: float = 0.0
+    sums: Sums = field(default_factory=Sums)
+
+
+class Trainer:
+    """A model, its optimiser and its random streams, trained epoch by epoch.
+
+    Args:
+        config: The recipe.
+        train: Training images, uint8, shape (n, 28, 28).
+        validation: Validation images, uint8, shape (n, 28, 28).
+        device: Where to compute; the accelerator where left out and there is one.
+
+    Raises:
+        DataError: If there are fewer than two training images or no validation images.
+
+    >>> digits = np.zeros((8, 28, 28), np.uint8)
+    >>> trainer = Trainer(Config().with_settings(["epochs=1", "encoder=[8]", "decoder=[8]"]), digits, digits)
+    >>> trainer.train_epoch()
+    True
+    >>> sorted(trainer.validate())
+    ['distortion', 'loss', 'rate', 'rate_per_dimension']
+    """
+
+    def __init__(
+        self, config: Config, train: np.ndarray, validation: np.ndarray, device: torch.device | None = None
+    ) -> None:
+        if len(train) < 2 or len(validation) < 1:
+            raise DataError("Training needs at least two training digits and one to validate.")
+        self.config = config
+        self.device = device or default_device()
+        self.precision = resolve_precision(config.training, self.device)
+        settings = config.training
+        # Built on the CPU, so that initial weights do not depend on the device.
+        self.model = VAE.from_config(config.model, stream_seed(settings.seed, "weights"))
+        self.train_images = torch.from_numpy(np.ascontiguousarray(train)).unsqueeze(1)
+        self.validation_images = torch.from_numpy(np.ascontiguousarray(validation)).unsqueeze(1)
+        if config.data.binarization == "static":
+            self.train_images = _binarize_once(self.train_images, "static-train")
+        if config.data.binarization != "none":
+            self.validation_images = _binarize_once(self.validation_images, "static-validation")
+        self.train_images = self.train_images.to(self.device)
+        self.validation_images = self.validation_images.to(self.device)
+        self.model.to(self.device)
+        self.optimizer = _make_optimizer(self.model, settings, self.device)
+        self.averaged = _make_average(self.model, settings.average)
+        self.streams = {name: torch.Generator(self.device) for name in STREAMS}
+        for name, generator in self.streams.items():
+            generator.manual_seed(stream_seed(settings.seed, name))
+        self.progress = Progress()
+        self.order = torch.empty(0, dtype=torch.int64)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch; the last may be short."""
+        return math.ceil(len(self.train_images) / self.config.training.batch_size)
+
+    @property
+    def trained_model(self) -> VAE:
+        """The model that is validated and kept: the running average where the recipe asks for one."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def train_epoch(self, stop: Callable[[], bool] | None = None) -> bool:
+        """Train to the end of the epoch under way.
+
+        Args:
+            stop: Asked after each step; the epoch is left in the middle where it answers True.
+
+        Returns:
+            Whether the epoch was finished.
+
+        Raises:
+            TrainingDivergedError: If a term of the loss is not finite, or explodes.
+        """
+        settings, progress = self.config.training, self.progress
+        if progress.step == 0:
+            progress.sums = Sums()
+            self.order = torch.randperm(
+                len(self.train_images), generator=self.streams["shuffle"], device=self.device
+            )
+        self.model.train()
+        began = time.perf_counter()
+        try:
+            while progress.step < self.steps_per_epoch:
+                start = progress.step * settings.batch_size
+                self._train_step(self.order[start : start + settings.batch_size])
+                progress.step += 1
+                if stop is not None and stop() and progress.step < self.steps_per_epoch:
+                    return False
+        finally:
+            progress.seconds += time.perf_counter() - began
+        progress.epoch += 1
+        progress.step = 0
+        return True
+
+    def _train_step(self, index: Tensor) -> None:
+        learning_rate, beta = self._scheduled()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        images = self._training_batch(index)
+        with self._autocast():
+            terms = elbo_terms(self.model, images, self.streams["latent"])
+        loss = terms.loss(beta)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.mean().backward()
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+        totals = torch.stack([loss.detach(), terms.rate.detach(), terms.distortion.detach()]).sum(1).tolist()
+        self._check(totals, len(index))
+        self.progress.sums.add(len(index), *totals)
+
+    def _training_batch(self, index: Tensor) -> Tensor:
+        images = self.train_images[index].float().div_(255)
+        if self.config.data.augmentation:
+            images = augment(images, self.config.data.augmentation, self.streams["augmentation"])
+        if self.config.data.binarization == "dynamic":
+            images = torch.bernoulli(images, generator=self.streams["binarization"])
+        return images
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def _scheduled(self) -> tuple[float, float]:
+        """The learning rate and the weight of the rate at the step under way."""
+        settings, progress = self.config.training, self.progress
+        total = (settings.epochs - progress.schedule_start) * self.steps_per_epoch
+        step = (progress.epoch - progress.schedule_start) * self.steps_per_epoch + progress.step
+        rate = settings.learning_rate * schedule(settings.schedule, settings.warmup, step, total)
+        rising = settings.beta_warmup * total
+        beta = settings.beta
+        if progress.schedule_start == 0 and step < rising:
+            beta *= step / rising
+        return rate, beta
+
+    def _check(self, totals: list[float], images: int) -> None:
+        for name, total in zip(("loss", "rate", "distortion"), totals, strict=True):
+            if not math.isfinite(total) or abs(total) > EXPLODED * images:
+                what = "is not finite" if not math.isfinite(total) else "explodes"
+                where = f"epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
+                raise TrainingDivergedError(
+                    f"The {name} {what} at {where}: {total / images:.4g} nats per image; lower "
+                    f"training.learning_rate (now {self.config.training.learning_rate:g}), lengthen "
+                    "training.warmup, or set training.precision to float32."
+                )
+
+    def validate(self) -> dict[str, Any]:
+        """Mean loss, rate and distortion of the validation digits, in nats, and the rate of each dimension.
+
+        Computed in float32 with the same latent noise at every call, by the same function as in training. The loss
+        has the recipe's beta, without its warm-up.
+        """
+        return evaluate_terms(
+            self.trained_model,
+            self.validation_images,
+            beta=self.config.training.beta,
+            seed=stream_seed(self.config.training.seed, "validation"),
+        )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that is needed to go on bit for bit: tensors and JSON facts."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.averaged is not None:
+            tensors |= {f"average.{k}": v for k, v in self.averaged.state_dict().items()}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in values.items()}
+        tensors |= {f"stream.{k}": g.get_state() for k, g in self.streams.items()}
+        if self.progress.step:
+            tensors["order"] = self.order
+        facts = dict(vars(self.progress), sums=vars(self.progress.sums))
+        return {k: v.detach().clone() for k, v in tensors.items()}, facts
+
+    def load_state(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take up what `state` gave.
+
+        Raises:
+            RunError: If the state belongs to another recipe.
+        """
+        try:
+            self.model.load_state_dict(_part(tensors, "model"))
+            if self.averaged is not None:
+                self.averaged.load_state_dict(_part(tensors, "average"))
+            optimizer = self.optimizer.state_dict()
+            for name, value in _part(tensors, "optimizer").items():
+                index, key = name.split(".")
+                optimizer["state"].setdefault(int(index), {})[key] = value
+            self.optimizer.load_state_dict(optimizer)
+            for name, generator in self.streams.items():
+                generator.set_state(tensors[f"stream.{name}"].cpu())
+            self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
+            self.order = tensors["order"] if self.progress.step else self.order
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise RunError("The saved training state belongs to another recipe; start a new run.") from error
+
+
+def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: int = 2000) -> dict[str, Any]:
+    """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
+
+    Returns:
+        ``loss``, ``rate`` and ``distortion``, in nats per image; ``rate_per_dimension``, a list, or None where the
+        prior's dimensions are not independent.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    training = model.training
+    model.eval()
+    sums = Sums()
+    per_dimension: Tensor | None = None
+    try:
+        with torch.inference_mode():
+            # All noise is drawn for one image after the other, so that the batch size does not matter.
+            for start in range(0, len(images), batch):
+                x = images[start : start + batch].float().div_(255)
+                terms = elbo_terms(model, x, generator)
+                totals = [float(t.double().sum()) for t in (terms.loss(beta), terms.rate, terms.distortion)]
+                sums.add(len(x), *totals)
+                if terms.rate_per_dimension is not None:
+                    part = terms.rate_per_dimension.double().sum(0)
+                    per_dimension = part if per_dimension is None else per_dimension + part
+    finally:
+        model.train(training)
+    rates = None if per_dimension is None else (per_dimension / sums.images).tolist()
+    return {**sums.means(), "rate_per_dimension": rates}
+
+
+def schedule(kind: str, warmup: float, step: int, total: int) -> float:
+    """The share of the highest learning rate at `step` of `total`.
+
+    >>> [round(schedule("linear", 0.5, step, 4), 2) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    rising = warmup * total
+    if step < rising:
+        return (step + 1) / math.ceil(rising)
+    done = (step - rising) / max(1.0, total - rising)
+    if kind == "linear":
+        return 1 - done
+    if kind == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1.0
+
+
+def default_device() -> torch.device:
+    """The accelerator where there is one, else the CPU."""
+    if torch.accelerator.is_available():
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    return torch.device("cpu")
+
+
+def resolve_precision(settings: TrainingConfig, device: torch.device) -> str:
+    """The number format of matrix products: what the recipe says, or for ``auto`` what the processor is fast in."""
+    if settings.precision != "auto":
+        return settings.precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    fast = device.type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+    return "bfloat16" if fast else "float32"
+
+
+def _make_optimizer(model: VAE, settings: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW; weight decay acts on matrices and filters, not on biases and normalisation."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
+def _make_average(model: VAE, decay: float) -> AveragedModel | None:
+    """A running average of the weights whose decay grows from 0, so that it forgets the random start soon."""
+    if not decay:
+        return None
+
+    def blend(average: list[Tensor], now: list[Tensor], count: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(average, now, share)
+
+    return AveragedModel(model, multi_avg_fn=blend, use_buffers=False)
+
+
+def _binarize_once(images: Tensor, name: str) -> Tensor:
+    """Each pixel 0 or 255, drawn with its grey value as the probability and a seed that never changes."""
+    generator = torch.Generator().manual_seed(stream_seed(0, name))
+    parts = [
+        torch.bernoulli(part.float() / 255, generator=generator).mul(255).byte()
+        for part in images.split(4096)
+    ]
+    return torch.cat(parts)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = prefix + "."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
