@@ -140,9 +140,7 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing.") from error
     except (SafetensorError, OSError) as error:
-        raise RunError(
-            f"{path} is damaged or is not a safetensors file; restore it or train again."
-        ) from error
+        raise RunError(f"{path} is damaged or is not a safetensors file; restore it or train again.") from error
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:

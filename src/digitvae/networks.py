@@ -157,9 +157,7 @@ class ConvDecoder(nn.Module):
 def _conv_widths(widths: Sequence[int], name: str, extra: int) -> tuple[int, ...]:
     """28 can be halved twice, so there are one or two convolutions (and `extra` dense layers)."""
     if not 1 + extra <= len(widths) <= 2 + extra:
-        raise ConfigError(
-            f"{name} of a conv network must have {1 + extra} or {2 + extra} widths, not {len(widths)}."
-        )
+        raise ConfigError(f"{name} of a conv network must have {1 + extra} or {2 + extra} widths, not {len(widths)}.")
     return tuple(widths)
 
 
@@ -197,9 +195,7 @@ def layers_of(network: nn.Module, example: Tensor) -> list[Layer]:
             title = f"{last.name}, {_activation_title(module)}"
             rows.append(Layer(title, last.output_shape, last.parameters))
         else:
-            rows.append(
-                Layer(names.get(name, _title(module)), tuple(output.shape[1:]), count_parameters(module))
-            )
+            rows.append(Layer(names.get(name, _title(module)), tuple(output.shape[1:]), count_parameters(module)))
 
     for name, module in network.named_modules():
         if not any(module.children()):
@@ -217,9 +213,7 @@ def layers_of(network: nn.Module, example: Tensor) -> list[Layer]:
 
 
 def _activation_title(module: nn.Module) -> str:
-    return {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU", "Tanh": "tanh"}.get(
-        type(module).__name__, type(module).__name__
-    )
+    return {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU", "Tanh": "tanh"}.get(type(module).__name__, type(module).__name__)
 
 
 def _title(module: nn.Module) -> str:

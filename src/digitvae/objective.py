@@ -36,9 +36,7 @@ class Terms:
         return self.distortion + beta * self.rate
 
 
-def elbo_terms(
-    model: VAE, x: Tensor, generator: torch.Generator | None = None, target: Tensor | None = None
-) -> Terms:
+def elbo_terms(model: VAE, x: Tensor, generator: torch.Generator | None = None, target: Tensor | None = None) -> Terms:
     """Rate and distortion of images, with one code drawn for each (Kingma and Welling, 2014, equation 10).
 
     The same function serves training and validation, so both measure the same thing.

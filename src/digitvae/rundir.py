@@ -129,9 +129,7 @@ class RunDirectory:
                 ) from error
             kept.append(line + "\n")
         if len(kept) < epoch:
-            raise RunError(
-                f"{self.metrics_file} ends before epoch {epoch}; restore it or start the run again."
-            )
+            raise RunError(f"{self.metrics_file} ends before epoch {epoch}; restore it or start the run again.")
         write_aside(self.metrics_file, "".join(kept))
 
     def add_metrics(self, record: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,9 +56,16 @@ class Sums:
 
 @dataclass
 class Progress:
-    """Where a run stands. `step` counts the batches done in the epoch under way.
+    """Where a run stands.
 
-    `schedule_start` is the epoch at which the present learning-rate schedule began.
+    Attributes:
+        epoch: Finished epochs.
+        step: Batches done in the epoch under way.
+        schedule_start: Finished epochs when the present learning-rate schedule began.
+        best_loss: Lowest validation loss so far, in nats per image.
+        best_epoch: The epoch that had it.
+        epoch_seconds: Seconds spent in the epoch under way, or in the last one where none is.
+        sums: Training terms of that epoch.
     """
 
     epoch: int = 0
@@ -66,7 +73,7 @@ class Progress:
     schedule_start: int = 0
     best_loss: float = math.inf
     best_epoch: int = 0
-    seconds: float = 0.0
+    epoch_seconds: float = 0.0
     sums: Sums = field(default_factory=Sums)
 
 
@@ -126,7 +133,7 @@ class Trainer:
     @property
     def trained_model(self) -> VAE:
         """The model that is validated and kept: the running average where the recipe asks for one."""
-        return self.model if self.averaged is None else self.averaged.module
+        return self.model if self.averaged is None else cast(VAE, self.averaged.module)
 
     def train_epoch(self, stop: Callable[[], bool] | None = None) -> bool:
         """Train to the end of the epoch under way.
@@ -142,10 +149,8 @@ class Trainer:
         """
         settings, progress = self.config.training, self.progress
         if progress.step == 0:
-            progress.sums = Sums()
-            self.order = torch.randperm(
-                len(self.train_images), generator=self.streams["shuffle"], device=self.device
-            )
+            progress.sums, progress.epoch_seconds = Sums(), 0.0
+            self.order = torch.randperm(len(self.train_images), generator=self.streams["shuffle"], device=self.device)
         self.model.train()
         began = time.perf_counter()
         try:
@@ -156,13 +161,13 @@ class Trainer:
                 if stop is not None and stop() and progress.step < self.steps_per_epoch:
                     return False
         finally:
-            progress.seconds += time.perf_counter() - began
+            progress.epoch_seconds += time.perf_counter() - began
         progress.epoch += 1
         progress.step = 0
         return True
 
     def _train_step(self, index: Tensor) -> None:
-        learning_rate, beta = self._scheduled()
+        learning_rate, beta = self.scheduled()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         images = self._training_batch(index)
@@ -170,7 +175,7 @@ class Trainer:
             terms = elbo_terms(self.model, images, self.streams["latent"])
         loss = terms.loss(beta)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.mean().backward()
+        loss.mean().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
@@ -191,7 +196,7 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def _scheduled(self) -> tuple[float, float]:
+    def scheduled(self) -> tuple[float, float]:
         """The learning rate and the weight of the rate at the step under way."""
         settings, progress = self.config.training, self.progress
         total = (settings.epochs - progress.schedule_start) * self.steps_per_epoch
@@ -322,9 +327,7 @@ def resolve_precision(settings: TrainingConfig, device: torch.device) -> str:
         return settings.precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    fast = device.type == "cpu" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
+    fast = device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return "bfloat16" if fast else "float32"
 
 
@@ -349,7 +352,7 @@ def _make_average(model: VAE, decay: float) -> AveragedModel | None:
     if not decay:
         return None
 
-    def blend(average: list[Tensor], now: list[Tensor], count: Tensor | int) -> None:
+    def blend(average: Any, now: Any, count: Tensor | int) -> None:
         share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(average, now, share)
 
@@ -360,8 +363,7 @@ def _binarize_once(images: Tensor, name: str) -> Tensor:
     """Each pixel 0 or 255, drawn with its grey value as the probability and a seed that never changes."""
     generator = torch.Generator().manual_seed(stream_seed(0, name))
     parts = [
-        torch.bernoulli(part.float() / 255, generator=generator).mul(255).byte()
-        for part in images.split(4096)
+        torch.bernoulli(part.float() / 255, generator=generator).mul(255).byte() for part in torch.split(images, 4096)
     ]
     return torch.cat(parts)
 

@@ -1,0 +1,362 @@
+"""A run from start to end: its directory, its sessions, what is saved when, and how it goes on after a stop."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+import digitvae
+from digitvae.checkpoint import load_state, save_model, save_state
+from digitvae.config import Config
+from digitvae.data import Splits
+from digitvae.errors import RunError
+from digitvae.rundir import RunDirectory, write_aside
+from digitvae.training import Trainer
+
+COLLAPSED = 0.01
+"""A latent dimension with a lower rate than this, in nats per image, carries nothing: it has collapsed."""
+
+
+class Watcher:
+    """Told what happens during a run; does nothing. The command line draws its progress bar in a subclass."""
+
+    def started(self, config: Config, epoch: int, steps: int) -> None:
+        """Training begins after `epoch` finished epochs; each has `steps` steps."""
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """`step` steps of the epoch after `epoch` are done."""
+
+    def measured(self, record: dict[str, Any]) -> None:
+        """An epoch is finished; `record` is its line of ``metrics.jsonl``."""
+
+    def said(self, text: str) -> None:
+        """Something that the user should read, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `train_run` or `resume_run` ended.
+
+    Attributes:
+        run: The run directory.
+        epoch: Finished epochs.
+        complete: Whether training is over: all epochs are done, or it was stopped by the recipe's patience.
+        best_epoch: Epoch with the lowest validation loss, whose weights are in ``checkpoints/best``.
+        best_loss: That loss, in nats per image.
+    """
+
+    run: RunDirectory
+    epoch: int
+    complete: bool
+    best_epoch: int
+    best_loss: float
+
+
+def train_run(
+    config: Config,
+    splits: Splits,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Train a recipe into a new run directory.
+
+    Args:
+        config: The recipe.
+        splits: Digits to train on and to validate with.
+        out: The run directory to make.
+        overwrite: Remove a run that is there already.
+        stop: Asked after each step; where it answers True, the run is saved as it stands and left.
+        watcher: Told what happens.
+
+    Raises:
+        RunError: If `out` exists, or cannot be written.
+        TrainingDivergedError: If the loss is not finite, or explodes; the last finished epoch is kept.
+    """
+    run = RunDirectory(out)
+    trainer = Trainer(config, splits.train.images, splits.validation.images)
+    prepare_directory(out, overwrite)
+    write_aside(run.config_file, config.to_toml())
+    manifest = {
+        "format": 1,
+        "recipe": config.recipe,
+        "data": {
+            "name": splits.name,
+            "sha256": splits.sha256,
+            "caption": splits.caption,
+            "notes": list(splits.notes),
+            "training": len(splits.train),
+            "validation": len(splits.validation),
+        },
+        "seed": config.training.seed,
+        "sessions": [],
+    }
+    return _session(run, config, manifest, trainer, stop, watcher or Watcher())
+
+
+def resume_run(
+    out: Path,
+    splits: Splits,
+    *,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Go on with a run that was stopped: on the CPU bit for bit as if it had not been.
+
+    Args:
+        out: The run directory.
+        splits: The same digits that the run began with.
+        recipe: Where given, the recipe that the run must be of.
+        epochs: A new number of epochs; the rest is then trained with a new learning-rate schedule.
+        stop: As in `train_run`.
+        watcher: Told what happens.
+
+    Raises:
+        RunError: If it is not a run, belongs to another recipe or other digits, or is damaged.
+        TrainingDivergedError: If the loss is not finite, or explodes.
+    """
+    watcher = watcher or Watcher()
+    run = RunDirectory(out)
+    config, manifest = run.config(), run.manifest()
+    if recipe is not None and recipe != config.recipe:
+        raise RunError(f"{out} is a run of recipe '{config.recipe}', not '{recipe}'; leave the recipe out to go on.")
+    if splits.sha256 != manifest["data"]["sha256"]:
+        raise RunError(
+            f"{out} began with {manifest['data']['caption']} (SHA-256 {manifest['data']['sha256'][:12]}), and the "
+            f"digits given now are others ({splits.sha256[:12]}); give --data and --data-dir as then."
+        )
+    tensors, facts = load_state(run.state_file)
+    if epochs is not None and epochs != config.training.epochs:
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+        if epochs <= facts["epoch"]:
+            raise RunError(f"{out} has {facts['epoch']} epochs already; --epochs must be more than that.")
+        facts["schedule_start"] = facts["epoch"]
+        watcher.said(
+            f"The plan is now {epochs} epochs: from epoch {facts['epoch'] + 1} on a new learning-rate schedule runs."
+        )
+    trainer = Trainer(config, splits.train.images, splits.validation.images)
+    trainer.load_state(tensors, facts)
+    run.keep_metrics_to(trainer.progress.epoch)
+    write_aside(run.config_file, config.to_toml())
+    return _session(run, config, manifest, trainer, stop, watcher)
+
+
+def prepare_directory(out: Path, overwrite: bool) -> None:
+    """Make the directory of a new run.
+
+    Raises:
+        RunError: If it exists and is not empty and `overwrite` is not set, or is not a run, or cannot be made.
+    """
+    run = RunDirectory(out)
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not overwrite:
+                raise RunError(
+                    f"{out} exists; name another --out, go on with it (--resume), or replace it (--overwrite)."
+                )
+            if not run.config_file.is_file():
+                raise RunError(f"{out} is not a run directory, so it is not overwritten; name another --out.")
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make {out}: {error.strerror or error}.") from error
+
+
+def _session(
+    run: RunDirectory,
+    config: Config,
+    manifest: dict[str, Any],
+    trainer: Trainer,
+    stop: Callable[[], bool],
+    watcher: Watcher,
+) -> Outcome:
+    """Train until all epochs are done or something says stop, and save what later stages need."""
+    settings, progress = config.training, trainer.progress
+    session = {
+        **_facts(trainer),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from_epoch": progress.epoch,
+    }
+    manifest["sessions"].append(session)
+    began = time.perf_counter()
+
+    def note_session() -> None:
+        session["to_epoch"] = progress.epoch
+        session["seconds"] = round(time.perf_counter() - began, 3)
+        write_aside(run.manifest_file, json.dumps(manifest, indent=2) + "\n")
+
+    def save() -> None:
+        save_state(run.state_file, *trainer.state())
+
+    def ended() -> bool:
+        patient = settings.patience and progress.epoch - progress.best_epoch >= settings.patience
+        return progress.epoch >= settings.epochs or bool(patient and progress.epoch)
+
+    def asked_to_stop() -> bool:
+        watcher.stepped(progress.epoch, progress.step)
+        return stop()
+
+    note_session()
+    if progress.epoch == 0 and progress.step == 0:
+        save()
+    watcher.started(config, progress.epoch, trainer.steps_per_epoch)
+    while not ended():
+        learning_rate, beta = trainer.scheduled()
+        if stop() or not trainer.train_epoch(asked_to_stop):
+            break
+        record = {**_measure(trainer), "learning_rate": learning_rate, "beta": beta}
+        if progress.best_epoch == progress.epoch:
+            save_model(run.best, trainer.trained_model, config, model_card(config, manifest, record))
+        if progress.epoch in settings.snapshot_epochs() or ended():
+            card = model_card(config, manifest, record)
+            save_model(run.snapshot(progress.epoch), trainer.trained_model, config, card)
+        # The line comes before the state: if the process dies between the two, the epoch is run, and its line
+        # written, again.
+        _add_metrics(run, record)
+        save()
+        if progress.epoch in settings.snapshot_epochs():
+            _warn_of_collapse(record, watcher)
+        watcher.measured(record)
+    if progress.step or not ended():
+        save()
+    note_session()
+    return Outcome(run, progress.epoch, ended(), progress.best_epoch, progress.best_loss)
+
+
+def _measure(trainer: Trainer) -> dict[str, Any]:
+    """Validate, keep count of the best epoch, and give the epoch's line of ``metrics.jsonl``."""
+    progress = trainer.progress
+    validation = trainer.validate()
+    if validation["loss"] < progress.best_loss:
+        progress.best_loss, progress.best_epoch = validation["loss"], progress.epoch
+    seconds = progress.epoch_seconds
+    return {
+        "epoch": progress.epoch,
+        "train": progress.sums.means(),
+        "validation": validation,
+        "seconds": round(seconds, 4),
+        "images_per_second": round(progress.sums.images / seconds, 1),
+    }
+
+
+def _warn_of_collapse(record: dict[str, Any], watcher: Watcher) -> None:
+    rates = record["validation"]["rate_per_dimension"] or []
+    gone = [str(i + 1) for i, rate in enumerate(rates) if rate < COLLAPSED]
+    if gone:
+        watcher.said(
+            f"Latent dimension {', '.join(gone)} has collapsed (rate under {COLLAPSED} nats at epoch "
+            f"{record['epoch']}): its codes say nothing about the image. A lower training.beta, or a longer "
+            "training.beta_warmup, may wake it."
+        )
+
+
+def _add_metrics(run: RunDirectory, record: dict[str, Any]) -> None:
+    try:
+        run.add_metrics(record)
+    except OSError as error:
+        raise RunError(f"Cannot write {run.metrics_file}: {error.strerror or error}.") from error
+
+
+def model_card(config: Config, manifest: dict[str, Any], record: dict[str, Any]) -> str:
+    """The README of a model folder: what it is, its data, its measures, its limits and terms."""
+    data, validation = manifest["data"], record["validation"]
+    notes = "".join(f" {note}" for note in data["notes"])
+    return f"""---
+library_name: digitvae
+license: mit
+tags: [variational-autoencoder, mnist, handwritten-digits]
+---
+# digitvae model: recipe `{config.recipe}`, epoch {record["epoch"]}
+
+{config.description} A VAE for 28 x 28 images of handwritten digits with {config.model.latent_dim} latent dimensions.
+
+- **Data**: {data["caption"]}; SHA-256 `{data["sha256"]}`.{notes}
+- **Trained on** {data["training"]:,} digits, **validated on** {data["validation"]:,}; seed {manifest["seed"]}.
+- **Validation**, nats per image, binarization `{config.data.binarization}`: loss {validation["loss"]:.2f},
+  rate {validation["rate"]:.2f}, distortion {validation["distortion"]:.2f} (one code per image).
+- **Limits**: it knows single, centred, light-on-dark digits fitted as MNIST was made, and nothing else. Generated
+  digits can be illegible or of another class than asked for.
+- **Terms**: the weights are under the MIT licence.
+
+Load it with `digitvae.checkpoint.load_model(folder)`.
+"""
+
+
+def _facts(trainer: Trainer) -> dict[str, Any]:
+    """What somebody else must know to repeat the session."""
+    return {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "digitvae": digitvae.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor_name(),
+        "threads": torch.get_num_threads(),
+        "device": str(trainer.device),
+        "precision": trainer.precision,
+        "git_commit": _git_commit(),
+    }
+
+
+def processor_name() -> str:
+    """The processor as the system names it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree that runs, where it is one; an installed copy has none."""
+    folder = Path(__file__).resolve().parent
+    if not any((parent / ".git").exists() for parent in folder.parents[:2]):
+        return None
+    try:
+        command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Within it, the first Ctrl-C (or SIGTERM) only makes the given function answer True; a second one interrupts."""
+    asked = threading.Event()
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
