@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -122,6 +122,25 @@ class Distribution(Protocol):
         """Log probability in nats, summed over the pixels, shape (...)."""
 
 
+class _CrossEntropy(torch.autograd.Function):
+    """Binary cross-entropy from logits, summed over the pixels, with its derivative found in the same pass.
+
+    Equal to `torch.nn.functional.binary_cross_entropy_with_logits`, which spends twice the time: it is a third of a
+    training step of a small VAE.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        return (F.softplus(logits) - x * logits).flatten(-3).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        logits, x = ctx.saved_tensors
+        (gradient,) = gradients
+        return torch.sigmoid(logits).sub_(x).mul_(gradient[..., None, None, None]), None
+
+
 @dataclass(frozen=True)
 class Bernoulli:
     """Independent pixels that are ink or paper, from their logits.
@@ -143,8 +162,7 @@ class Bernoulli:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Minus the binary cross-entropy in nats, summed over the pixels, shape (...)."""
-        # softplus(l) - x l is the cross-entropy; one product with x keeps the pass over memory short.
-        return (x * self.logits - F.softplus(self.logits)).flatten(-3).sum(-1)
+        return -cast(Tensor, _CrossEntropy.apply(self.logits, x))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

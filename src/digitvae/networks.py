@@ -35,11 +35,20 @@ class MLPEncoder(nn.Module):
         self.body = nn.Sequential(*layers)
         self.loc = nn.Linear(before, latent_dim)
         self.log_var = nn.Linear(before, latent_dim)
+        _lecun(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent)."""
         h = self.body(x)
         return self.loc(h), self.log_var(h)
+
+    def center(self, mean: Tensor) -> None:
+        """Move the initial biases so that the first layer sees images minus `mean`, shape (1, 28, 28)."""
+        first = next(m for m in self.modules() if isinstance(m, nn.Linear))
+        with torch.no_grad():
+            # Pixels vary little around their mean; larger first weights give the first layer a signal at once.
+            first.weight *= 1.5
+            first.bias.sub_(first.weight @ mean.flatten())
 
 
 class MLPDecoder(nn.Module):
@@ -54,10 +63,18 @@ class MLPDecoder(nn.Module):
             before = width
         layers += [nn.Linear(before, PIXELS * PIXELS), nn.Unflatten(-1, (1, PIXELS, PIXELS))]
         self.body = nn.Sequential(*layers)
+        _lecun(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """Codes (..., latent) to logits (..., 1, 28, 28)."""
         return self.body(z)  # type: ignore[no-any-return]
+
+    def center(self, mean: Tensor) -> None:
+        """Move the initial biases so that every code first decodes to nearly `mean`, shape (1, 28, 28)."""
+        *_, last = (m for m in self.modules() if isinstance(m, nn.Linear))
+        with torch.no_grad():
+            last.weight *= 0.3
+            last.bias.copy_(torch.logit(mean.flatten().clamp(0.002, 0.998)))
 
 
 class SameConv2d(nn.Conv2d):
@@ -80,6 +97,15 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(batch, channels, height, width) to twice the height and width."""
         return super().forward(input, output_size)[..., :-1, :-1]
+
+
+def _lecun(module: nn.Module) -> None:
+    """Initial weights of variance 1 / inputs (LeCun et al., 1998): signals keep their size through the layers."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            bound = part.in_features**-0.5
+            nn.init.uniform_(part.weight, -(3**0.5) * bound, 3**0.5 * bound)
+            nn.init.uniform_(part.bias, -bound, bound)
 
 
 def _glorot(module: nn.Module) -> None:

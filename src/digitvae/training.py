@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from digitvae.augmentation import augment
@@ -114,11 +114,13 @@ class Trainer:
             self.train_images = _binarize_once(self.train_images, "static-train")
         if config.data.binarization != "none":
             self.validation_images = _binarize_once(self.validation_images, "static-validation")
+        self.model.center(_mean_image(self.train_images))
         self.train_images = self.train_images.to(self.device)
         self.validation_images = self.validation_images.to(self.device)
         self.model.to(self.device)
         self.optimizer = _make_optimizer(self.model, settings, self.device)
         self.averaged = _make_average(self.model, settings.average)
+        self.working = WorkingCopy(self.model, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
         self.streams = {name: torch.Generator(self.device) for name in STREAMS}
         for name, generator in self.streams.items():
             generator.manual_seed(stream_seed(settings.seed, name))
@@ -151,7 +153,7 @@ class Trainer:
         if progress.step == 0:
             progress.sums, progress.epoch_seconds = Sums(), 0.0
             self.order = torch.randperm(len(self.train_images), generator=self.streams["shuffle"], device=self.device)
-        self.model.train()
+        self.working.model.train()
         began = time.perf_counter()
         try:
             while progress.step < self.steps_per_epoch:
@@ -171,12 +173,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         images = self._training_batch(index)
-        with self._autocast():
-            terms = elbo_terms(self.model, images, self.streams["latent"])
+        terms = elbo_terms(self.working.model, images, self.streams["latent"])
         loss = terms.loss(beta)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.mean().backward()  # type: ignore[no-untyped-call]
+        self.working.hand_over_gradients()
         self.optimizer.step()
+        self.working.refresh()
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
         totals = torch.stack([loss.detach(), terms.rate.detach(), terms.distortion.detach()]).sum(1).tolist()
@@ -190,11 +192,6 @@ class Trainer:
         if self.config.data.binarization == "dynamic":
             images = torch.bernoulli(images, generator=self.streams["binarization"])
         return images
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
 
     def scheduled(self) -> tuple[float, float]:
         """The learning rate and the weight of the rate at the step under way."""
@@ -253,6 +250,7 @@ class Trainer:
         """
         try:
             self.model.load_state_dict(_part(tensors, "model"))
+            self.working.refresh()
             if self.averaged is not None:
                 self.averaged.load_state_dict(_part(tensors, "average"))
             optimizer = self.optimizer.state_dict()
@@ -266,6 +264,45 @@ class Trainer:
             self.order = tensors["order"] if self.progress.step else self.order
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
+
+
+class WorkingCopy:
+    """The model that gradients are computed with: in bfloat16 its matrix products run several times faster.
+
+    The optimiser changes the float32 model; dense layers and convolutions of the copy follow it after each step.
+    Everything else (normalisation, prior, scale of the likelihood) is the float32 model's own. In float32 the copy is
+    the model itself.
+    """
+
+    def __init__(self, model: VAE, dtype: torch.dtype) -> None:
+        self.model = model
+        self._high: list[Tensor] = []
+        self._low: list[Tensor] = []
+        if dtype == torch.float32:
+            return
+        self.model = copy.deepcopy(model)
+        for low, high in zip(self.model.modules(), model.modules(), strict=True):
+            if isinstance(low, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                low.to(dtype)
+                self._high += high.parameters(recurse=False)
+                self._low += low.parameters(recurse=False)
+            else:
+                low._parameters.update(high._parameters)
+                low._buffers.update(high._buffers)
+        for parameter in self._high:
+            parameter.grad = torch.zeros_like(parameter)
+
+    def hand_over_gradients(self) -> None:
+        """Give the float32 model the gradients of the last backward pass."""
+        if self._low:
+            torch._foreach_copy_([cast(Tensor, p.grad) for p in self._high], [cast(Tensor, p.grad) for p in self._low])
+
+    def refresh(self) -> None:
+        """Take over the float32 model's weights, and forget the gradients."""
+        if self._low:
+            with torch.no_grad():
+                torch._foreach_copy_(self._low, self._high)
+        self.model.zero_grad(set_to_none=True)
 
 
 def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: int = 2000) -> dict[str, Any]:
@@ -366,6 +403,11 @@ def _binarize_once(images: Tensor, name: str) -> Tensor:
         torch.bernoulli(part.float() / 255, generator=generator).mul(255).byte() for part in torch.split(images, 4096)
     ]
     return torch.cat(parts)
+
+
+def _mean_image(images: Tensor) -> Tensor:
+    """Mean of at most 4,096 images (uint8), in [0, 1], shape (1, 28, 28): more change it by less than a grey level."""
+    return images[:4096].float().mean(0) / 255
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

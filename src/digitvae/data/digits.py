@@ -1,8 +1,8 @@
 """The records that the data room hands to every other room: digits, splits and writers."""
 
 import hashlib
-from typing import Any
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,14 +103,14 @@ class Writers:
     test: npt.NDArray[np.int32]
 
 
-def content_sha256(*parts: bytes | bytearray | npt.NDArray[Any]) -> str:
+def content_sha256(*parts: npt.NDArray[Any]) -> str:
     """The hash of data that lies in several parts: SHA-256 of the parts' own hex digests, joined.
 
     For "mnist" the parts are the decompressed IDX files (train images, train labels, test images, test
     labels). For all other data they are the uint8 images (after fitting to 28x28, before shuffling) and, where
     there are any, the uint8 labels; those of a test set, where there is one, follow in the same order.
     """
-    return joined_sha256(*(hashlib.sha256(part).hexdigest() for part in parts))
+    return joined_sha256(*(hashlib.sha256(part.tobytes()).hexdigest() for part in parts))
 
 
 def joined_sha256(*digests: str) -> str:

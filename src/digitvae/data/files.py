@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from digitvae.errors import DataError, RunError
 
@@ -12,6 +12,13 @@ MAX_BYTES = 2**30
 """The most that one array or file may take in memory: 1 GiB, or 1.3 million digits."""
 
 _CHUNK = 2**20
+
+
+class Readable(Protocol):
+    """What `read_at_most` needs of a stream: a plain file, a gzip stream, a member of an archive."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end."""
 
 
 def open_file(path: str | Path) -> IO[bytes]:
@@ -28,7 +35,7 @@ def open_file(path: str | Path) -> IO[bytes]:
         raise DataError(f"{path} cannot be read ({error}): check the path and its permissions.") from error
 
 
-def read_at_most(stream: IO[bytes], size: int) -> bytearray:
+def read_at_most(stream: Readable, size: int) -> bytearray:
     """Read up to `size` bytes in small steps, so that memory follows what is there and not what was declared."""
     content = bytearray()
     while len(content) < size:
@@ -55,7 +62,7 @@ def write_aside(path: str | Path, write: Callable[[IO[bytes]], Any], overwrite: 
         try:
             with aside.open("xb") as file:
                 write(file)
-            os.replace(aside, path)  # noqa: PTH105 (Path.replace is the same; this name says what is meant)
+            os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from digitvae.data.files import MAX_BYTES, open_file, read_at_most, write_aside
+from digitvae.data.files import MAX_BYTES, Readable, open_file, read_at_most, write_aside
 from digitvae.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -58,7 +58,7 @@ def idx_content(file: IO[bytes], name: str) -> bytearray:
     file.seek(0)
     try:
         if zipped:
-            with gzip.GzipFile(fileobj=file) as stream:
+            with gzip.open(file) as stream:
                 return _checked_idx(stream, name, most=size * _MAX_DEFLATE_RATIO)
         return _checked_idx(file, name, most=size)
     except EOFError as error:
@@ -69,7 +69,7 @@ def idx_content(file: IO[bytes], name: str) -> bytearray:
         raise DataError(f"{name} cannot be read ({error}): check the file and its disk.") from error
 
 
-def _checked_idx(stream: IO[bytes], name: str, most: int) -> bytearray:
+def _checked_idx(stream: Readable, name: str, most: int) -> bytearray:
     """Read header and body from `stream`, which can hold at most `most` bytes."""
     content = read_at_most(stream, 4)
     if len(content) < 4:
@@ -204,4 +204,4 @@ def write_npz(path: str | Path, images: Array, labels: Array | None = None, over
     for name, array in arrays.items():
         if array.dtype.kind not in "buif":
             raise DataError(f"'{name}' holds {array.dtype}, not plain numbers: give uint8 or float32.")
-    write_aside(path, lambda file: np.savez_compressed(file, **arrays), overwrite)
+    write_aside(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays), overwrite)

@@ -10,16 +10,18 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
-from typing_extensions import Buffer
 
 from digitvae.data.digits import SIDE, Digits, Writers, content_sha256, joined_sha256
 from digitvae.data.files import open_file, write_aside
 from digitvae.data.formats import Array, idx_array, idx_content, read_npz, write_npz
 from digitvae.errors import DataError, RunError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Notify = Callable[[str], None]
 
@@ -158,7 +160,7 @@ def load_subset(say: Notify) -> tuple[Digits, str]:
 
 
 def quiet(message: str) -> None:
-    """Say nothing."""
+    """Say nothing: the `notify` of who gives none."""
 
 
 def _fetch(
@@ -215,8 +217,8 @@ def _verified(stream: IO[bytes], file: KnownFile, name: str) -> bytearray:
     content = idx_content(stream, name)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise DataError(
-            f"{name} is not the true {file.name} (its content has another SHA-256): remove it, and the true "
-            "file is downloaded."
+            f"{name} is not the true {file.name} (its content has another SHA-256): remove it to "
+            "have the true one downloaded."
         )
     return content
 
@@ -233,16 +235,14 @@ def _cached(file: KnownFile, cache: Path, say: Notify) -> bytearray | None:
         return None
 
 
-def _downloaded(
-    file: KnownFile, mirrors: tuple[str, ...], cache: Path, say: Notify, count: str
-) -> bytearray:
+def _downloaded(file: KnownFile, mirrors: tuple[str, ...], cache: Path, say: Notify, count: str) -> bytearray:
     """Try the mirrors in turn until one gives the true file; keep it in the cache."""
     import pooch
 
     reasons = []
     for mirror in mirrors:
         host = urlsplit(mirror).netloc
-        received = _Bounded(file.size)
+        received = _Bounded(file.size + 1024)  # gzip adds a little to what it cannot shrink
         progress = _Progress(f"Downloading {file.name}.gz ({count}) from {host}", say)
         download = pooch.HTTPDownloader(progressbar=progress, chunk_size=2**16, timeout=TIMEOUT)
         try:
@@ -255,12 +255,16 @@ def _downloaded(
         except (OSError, ValueError) as error:  # the network's troubles; the ValueErrors are about odd headers
             reasons.append(f"{host}: {type(error).__name__}")
             continue
-        try:
-            write_aside(cache / f"{file.name}.gz", lambda out, got=received: out.write(got.getvalue()), True)
-        except RunError as error:
-            say(f"The download is not cached: {error}")
+        _keep(received.getvalue(), cache / f"{file.name}.gz", say)
         return content
     raise UnavailableError("; ".join(reasons))
+
+
+def _keep(download: bytes, path: Path, say: Notify) -> None:
+    try:
+        write_aside(path, lambda out: out.write(download), overwrite=True)
+    except RunError as error:
+        say(f"The download is not cached: {error}")
 
 
 class _Bounded(io.BytesIO):
@@ -270,7 +274,7 @@ class _Bounded(io.BytesIO):
         super().__init__()
         self._size = size
 
-    def write(self, chunk: Buffer, /) -> int:
+    def write(self, chunk: "Buffer", /) -> int:
         """Take a piece of the download."""
         written = super().write(chunk)
         if self.tell() > self._size:

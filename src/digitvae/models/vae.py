@@ -16,7 +16,7 @@ from digitvae.distributions import (
     NormalMixture,
     StandardNormal,
 )
-from digitvae.networks import DECODERS, ENCODERS
+from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder
 
 
 class VAE(nn.Module):
@@ -68,6 +68,15 @@ class VAE(nn.Module):
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
         return cls(prior, encoder, decoder, likelihood)
 
+    def center(self, mean: Tensor) -> None:
+        """Start from the mean training image, shape (1, 28, 28), where the networks can: it saves the first steps.
+
+        The convolutional networks start as the original report's did.
+        """
+        for network in (self.encoder, self.decoder):
+            if isinstance(network, MLPEncoder | MLPDecoder):
+                network.center(mean)
+
     @property
     def latent_dim(self) -> int:
         """Number of latent dimensions."""
@@ -75,9 +84,19 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> DiagonalNormal:
         """The approximate posterior q(z given x) for images (batch, 1, 28, 28) in [0, 1]."""
-        loc, log_var = self.encoder(x)
-        return DiagonalNormal(loc, log_var)
+        loc, log_var = self.encoder(x.to(self._dtype))
+        return DiagonalNormal(_widen(loc), _widen(log_var))
 
     def decode(self, z: Tensor) -> Distribution:
         """The likelihood p(x given z) for codes (..., latent)."""
-        return self.likelihood(self.decoder(z))  # type: ignore[no-any-return]
+        return self.likelihood(_widen(self.decoder(z.to(self._dtype))))  # type: ignore[no-any-return]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Number format of the networks' weights."""
+        return self.encoder.loc.weight.dtype  # type: ignore[union-attr,return-value]
+
+
+def _widen(values: Tensor) -> Tensor:
+    """Probabilities are never bfloat16: it has three digits, too few for sums over 784 pixels."""
+    return values.float() if values.dtype == torch.bfloat16 else values

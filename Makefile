@@ -1,0 +1,52 @@
+# The steps of the README, each once. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := torch>=2.9,<2.14
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check bench results clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(VENV)/.installed ## Make .venv and install digitvae (TORCH_INDEX=URL takes torch from another index)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "digitvae needs Python 3.11 or newer; name one with: make demo PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: $(VENV)/.installed ## Train on the bundled digits and write runs/demo/report.html
+	$(BIN)/digitvae demo
+
+test: $(VENV)/.installed-dev ## Run the quick tests
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(VENV)/.installed-dev ## Run all tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.installed-dev ## Run the linters and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev ## Run all benchmarks (needs MNIST: set DIGITVAE_DATA, or let it be downloaded)
+	$(BIN)/python -m benchmarks
+
+results: $(VENV)/.installed-dev ## Write the tables of README and docs from benchmarks/results/*.json
+	$(BIN)/python -m benchmarks.tables
+
+clean: ## Remove .venv and caches; runs are kept
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

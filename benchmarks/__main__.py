@@ -1,0 +1,18 @@
+"""Run all benchmarks, each in a process of its own, so that none inherits another's memory or caches."""
+
+import subprocess
+import sys
+
+ALL = ("time_to_seed", "against_keras", "map_loss")
+
+
+def main() -> None:
+    failed = [
+        name for name in ALL if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
+    ]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

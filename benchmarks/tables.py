@@ -1,0 +1,48 @@
+"""Write the tables of README and docs from ``benchmarks/results/*.json``: no number is typed by hand.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from benchmarks.common import RESULTS
+
+ROOT = Path(__file__).parent.parent
+PLACES = ("README.md", "docs/results.md")
+MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(name: str) -> str:
+    """One result as a Markdown table, with its command and the machine below."""
+    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    columns, rows, machine = result["table"]["columns"], result["table"]["rows"], result["hardware"]
+    lines = [_row(columns), _row(["---"] * len(columns)), *map(_row, rows), ""]
+    amx = ", AMX" if machine["amx"] else ""
+    lines += [
+        f"`{result['command']}`, {machine['date'][:10]}: {machine['processor']} ({machine['instructions']}{amx}), "
+        f"{machine['cores']} cores, torch {machine['torch']}."
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fill(text: str) -> str:
+    """The text with each marked table written anew."""
+    return MARK.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    for place in PLACES:
+        path = ROOT / place
+        path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The user's own digits, from whatever kind of file or folder they lie in."""
+
+from pathlib import Path
+
+from digitvae.data.digits import Digits
+from digitvae.data.files import open_file
+from digitvae.data.fitting import Fitting
+from digitvae.data.folders import read_file, read_folder
+from digitvae.data.formats import Array, read_idx, read_npz
+from digitvae.data.pictures import SUFFIXES, read_picture
+from digitvae.data.pixels import as_labels, as_pixels
+from digitvae.data.sources import Notify
+from digitvae.data.tables import read_parquet
+from digitvae.errors import DataError
+
+Notes = tuple[str, ...]
+
+
+def load_digits(path: str | Path, notify: Notify | None = None) -> tuple[Digits, Notes]:
+    """Read digits of one's own and fit them to 28x28.
+
+    Args:
+        path: an `.npz` (`images`, optional `labels`); an IDX file of images, raw or `.gz` (its labels are taken from
+            the file beside it that is named as in MNIST: `x-images-idx3-ubyte`, `x-labels-idx1-ubyte`); a Parquet
+            table; one picture (PNG, JPEG, BMP, TIFF, WebP); or a folder of pictures (see `read_folder`), of IDX files
+            named as in MNIST, or with a subfolder `train`.
+        notify: called with each note, as it is made.
+
+    Returns:
+        The digits (of a folder with separate test digits: those to train with), and plain sentences saying what
+        was done. Images that are not 28x28 are fitted as MNIST was made; dark-on-light ones are inverted.
+
+    Raises:
+        DataError: when something is missing, damaged, of another form, blank, or shows several digits.
+
+    Example:
+        >>> digits, notes = load_digits("my-digits/")
+        >>> digits.images.shape
+        (120, 28, 28)
+    """
+    digits, notes = _read(train_and_test(Path(path))[0])
+    if notify is not None:
+        for note in notes:
+            notify(note)
+    return digits, notes
+
+
+def train_and_test(path: Path) -> tuple[Path, Path | None]:
+    """The paths of what to train with and, in a folder that keeps them apart, of what to test with.
+
+    A folder keeps them apart in subfolders `train` and `test`, or in IDX files named as in MNIST.
+    """
+    if (path / "train").is_dir():
+        return path / "train", path / "test" if (path / "test").is_dir() else None
+    for ending in ("-images-idx3-ubyte", "-images-idx3-ubyte.gz", "-images.idx3-ubyte", "-images.idx3-ubyte.gz"):
+        if (path / f"train{ending}").is_file():
+            test = path / f"t10k{ending}"
+            return path / f"train{ending}", test if test.is_file() else None
+    return path, None
+
+
+def _read(path: Path) -> tuple[Digits, Notes]:
+    if path.is_dir():
+        return read_folder(path)
+    with open_file(path) as file:
+        start = file.read(4)
+    ending = path.suffix.lower()
+    if ending in SUFFIXES:
+        return _picture(path)
+    if ending == ".npz" or start == b"PK\x03\x04":
+        arrays = read_npz(path)
+        return _from_arrays(arrays["images"], arrays.get("labels"), path)
+    if ending == ".parquet" or start == b"PAR1":
+        return read_parquet(path)
+    if start[:2] in {b"\x1f\x8b", b"\0\0"} or "idx" in path.name:
+        return _idx(path)
+    raise DataError(
+        f"{path} is of no known kind: give an npz, IDX or Parquet file, a PNG, JPEG, BMP, TIFF or WebP picture, or a "
+        "folder of pictures."
+    )
+
+
+def _picture(path: Path) -> tuple[Digits, Notes]:
+    fitting = Fitting(str(path))
+    fitting.add(read_picture(read_file(path), str(path)), str(path))
+    images, notes = fitting.result()
+    return Digits(images), notes
+
+
+def _from_arrays(images: Array, labels: Array | None, path: Path) -> tuple[Digits, Notes]:
+    pixels = as_pixels(images, f"'images' in {path}")
+    checked = None if labels is None else as_labels(labels, len(pixels), f"The labels of {path}")
+    fitting = Fitting(str(path))
+    fitting.add_many(pixels)
+    fitted, notes = fitting.result()
+    return Digits(fitted, checked), notes
+
+
+def _idx(path: Path) -> tuple[Digits, Notes]:
+    images = read_idx(path)
+    if images.ndim == 1:
+        raise DataError(f"{path} holds labels, not images: give the IDX file of the images.")
+    labels = _labels_beside(path)
+    digits, notes = _from_arrays(images, None if labels is None else read_idx(labels), path)
+    if labels is None:
+        notes = (*notes, f"No labels were found beside {path.name}, so the digits have none.")
+    return digits, notes
+
+
+def _labels_beside(path: Path) -> Path | None:
+    stem = path.name.removesuffix(".gz").replace("images-idx3", "labels-idx1").replace("images.idx3", "labels.idx1")
+    if stem == path.name.removesuffix(".gz"):
+        return None
+    beside = (path.with_name(stem), path.with_name(f"{stem}.gz"))
+    return next((file for file in beside if file.is_file()), None)

@@ -1,0 +1,204 @@
+"""How well the classes fall apart in latent space: clusterings held against labels, and votes of neighbours.
+
+Labels are never shown to the clusterings. All arrays are NumPy; codes are usually the means of posteriors.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors
+
+from digitvae.errors import InputError
+
+CLUSTERS = 10
+"""Clusters that both methods look for."""
+
+NEIGHBORS = 10
+"""Neighbours that vote."""
+
+SILHOUETTE_SAMPLE = 2000
+"""Codes that the silhouette is estimated from, at most: it needs all distances between them."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """One clustering, held against the labels.
+
+    Attributes:
+        accuracy: Share of codes whose cluster belongs to their class, under the best one-to-one matching of
+            clusters and classes (see `hungarian_accuracy`), from 0 to 1.
+        nmi: Normalised mutual information of clusters and labels (mutual information over the arithmetic mean of the
+            two entropies), from 0 to 1.
+        ari: Adjusted Rand index (Hubert and Arabie, 1985): 0 is chance, 1 is the same partition.
+        silhouette: Mean silhouette of the clusters, labels aside (Rousseeuw, 1987), from -1 to 1, over at most
+            `SILHOUETTE_SAMPLE` codes drawn with the seed; NaN where these lie in one cluster.
+        converged: Whether the fit ended by its own tolerance rather than at its last iteration.
+    """
+
+    accuracy: float
+    nmi: float
+    ari: float
+    silhouette: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """How well classes fall apart in latent space.
+
+    Attributes:
+        n: Codes judged.
+        k_means: k-means with `CLUSTERS` clusters, the best of ten starts (k-means++).
+        gaussian_mixture: Mixture of `CLUSTERS` Gaussians with full covariances, the best of three starts; each code
+            goes to its likeliest component.
+        neighbor_accuracy: Share of codes whose class is the most frequent among their `NEIGHBORS` nearest
+            neighbours, from 0 to 1.
+        neighbor_reference: Where the neighbours come from: ``train``, the training codes that were given, or
+            ``leave-one-out``, the other judged codes.
+        seed: Seed of the starts and of the silhouette's sample.
+    """
+
+    n: int
+    k_means: Clustering
+    gaussian_mixture: Clustering
+    neighbor_accuracy: float
+    neighbor_reference: Literal["train", "leave-one-out"]
+    seed: int
+
+
+def cluster_scores(
+    codes: Array,
+    labels: Array,
+    train_codes: Array | None = None,
+    train_labels: Array | None = None,
+    seed: int = 0,
+) -> ClusterScores:
+    """Cluster codes without their labels and say how well the clusters, and the neighbours, agree with these.
+
+    Args:
+        codes: Shape (n, latent), n above `NEIGHBORS`, with at least `CLUSTERS` different codes.
+        labels: Classes, whole numbers, shape (n,).
+        train_codes: Codes whose labels vote, shape (m, latent); the other judged codes vote where left out.
+        train_labels: Their classes, shape (m,).
+        seed: Seed of the starts and of the silhouette's sample.
+
+    Raises:
+        InputError: If an array has another shape, a code is not finite, there are too few, or one of `train_codes`
+            and `train_labels` is missing.
+    """
+    codes, labels = _checked(codes, labels)
+    if len(codes) <= NEIGHBORS or len(np.unique(codes, axis=0)) < CLUSTERS:
+        raise InputError(f"Clustering needs more than {NEIGHBORS} codes, and {CLUSTERS} different ones.")
+    if (train_codes is None) != (train_labels is None):
+        raise InputError("Training codes and training labels go together; give both or neither.")
+    k_means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit(codes)
+    mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, max_iter=300, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is told by `converged`
+        components = mixture.fit_predict(codes)
+    if train_codes is None or train_labels is None:
+        near = NearestNeighbors(n_neighbors=NEIGHBORS).fit(codes).kneighbors(return_distance=False)
+        votes = _vote(labels[near])
+    else:
+        votes = neighbor_vote(train_codes, train_labels, codes)
+    return ClusterScores(
+        n=len(codes),
+        k_means=_judge(codes, labels, k_means.labels_, k_means.n_iter_ < k_means.max_iter, seed),
+        gaussian_mixture=_judge(codes, labels, components, mixture.converged_, seed),
+        neighbor_accuracy=float(np.mean(votes == labels)),
+        neighbor_reference="leave-one-out" if train_codes is None else "train",
+        seed=seed,
+    )
+
+
+def hungarian_accuracy(labels: Array, clusters: Array) -> float:
+    """Share of items in the cluster that is matched to their class, from 0 to 1.
+
+    Clusters and classes are matched one to one so that this share is largest (the assignment problem, Kuhn, 1955).
+    Their numbers may differ: what is left without a partner counts as wrong.
+
+    Args:
+        labels: Class of each item, whole numbers, shape (n,).
+        clusters: Cluster of each item, whole numbers, shape (n,); the names of clusters do not matter.
+
+    Raises:
+        InputError: If the shapes differ or there are no items.
+
+    >>> hungarian_accuracy(np.array([0, 0, 1, 1]), np.array([7, 7, 3, 7]))
+    0.75
+    """
+    labels, clusters = np.asarray(labels), np.asarray(clusters)
+    if labels.ndim != 1 or labels.shape != clusters.shape or labels.size == 0:
+        raise InputError(f"Labels and clusters need one shape (n,), not {labels.shape} and {clusters.shape}.")
+    counts = contingency_matrix(labels, clusters)
+    matched = counts[linear_sum_assignment(counts, maximize=True)].sum()
+    return float(matched / len(labels))
+
+
+def neighbor_vote(reference_codes: Array, reference_labels: Array, codes: Array, k: int = NEIGHBORS) -> Array:
+    """The most frequent class among the `k` nearest reference codes (Euclidean) of each code.
+
+    Where classes are equally frequent the smallest wins.
+
+    Args:
+        reference_codes: Shape (m, latent).
+        reference_labels: Their classes, whole numbers, shape (m,).
+        codes: Shape (..., latent).
+        k: Neighbours that vote.
+
+    Returns:
+        Classes, of the type of `reference_labels`, shape (...).
+
+    Raises:
+        InputError: If shapes do not fit, a code is not finite, or there are fewer than `k` reference codes.
+    """
+    reference_codes, reference_labels = _checked(reference_codes, reference_labels)
+    codes = np.asarray(codes)
+    if codes.shape[-1:] != reference_codes.shape[1:] or not np.isfinite(codes).all():
+        raise InputError(f"Codes need to be finite, of shape (..., {reference_codes.shape[1]}), not {codes.shape}.")
+    if not 1 <= k <= len(reference_codes):
+        raise InputError(f"There are {len(reference_codes)} reference codes, so k cannot be {k}.")
+    flat = codes.reshape(-1, codes.shape[-1])
+    near = NearestNeighbors(n_neighbors=k).fit(reference_codes).kneighbors(flat, return_distance=False)
+    return _vote(reference_labels[near]).reshape(codes.shape[:-1])
+
+
+def _vote(labels: Array) -> Array:
+    """The most frequent, and of equals the smallest, in each row, shape (n,)."""
+    classes = np.unique(labels)
+    counts = np.stack([np.count_nonzero(labels == each, axis=1) for each in classes], axis=1)
+    return classes[counts.argmax(1)]
+
+
+def _judge(codes: Array, labels: Array, clusters: Array, converged: bool, seed: int) -> Clustering:
+    few = np.random.default_rng(seed).permutation(len(codes))[:SILHOUETTE_SAMPLE]
+    found = len(np.unique(clusters[few]))
+    return Clustering(
+        accuracy=hungarian_accuracy(labels, clusters),
+        nmi=float(normalized_mutual_info_score(labels, clusters)),
+        ari=float(adjusted_rand_score(labels, clusters)),
+        silhouette=float(silhouette_score(codes[few], clusters[few])) if 1 < found < len(few) else float("nan"),
+        converged=bool(converged),
+    )
+
+
+def _checked(codes: Array, labels: Array) -> tuple[Array, Array]:
+    codes, labels = np.asarray(codes), np.asarray(labels)
+    if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+        raise InputError(f"Codes need shape (n, latent) and labels (n,), not {codes.shape} and {labels.shape}.")
+    if not np.isfinite(codes).all():
+        raise InputError("A code is not finite; the model that made it is damaged.")
+    return codes, labels

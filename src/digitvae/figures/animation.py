@@ -1,0 +1,46 @@
+"""The snapshots of a run as one animation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+_LAST = 2.5
+
+
+def write_animation(frames: Sequence[Sequence[bytes]], seconds: float = 1.2, height: int = 420) -> bytes:
+    """A GIF whose frames are PNG images set side by side; the last is shown longer, then it starts again.
+
+    Args:
+        frames: For each frame the PNG images, left to right.
+        seconds: How long a frame is shown.
+        height: Height of the animation in pixels.
+
+    >>> out = io.BytesIO()
+    >>> Image.new("RGB", (20, 10)).save(out, "png")
+    >>> write_animation([[out.getvalue()] * 2], height=10)[:6]
+    b'GIF89a'
+    """
+    sheets = [_side_by_side(images, height) for images in frames]
+    palette = sheets[-1].quantize(128)
+    indexed = [sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets]
+    durations = [round(1000 * seconds)] * (len(indexed) - 1) + [round(1000 * seconds * _LAST)]
+    out = io.BytesIO()
+    indexed[0].save(out, "gif", save_all=True, append_images=indexed[1:], duration=durations, loop=0)
+    return out.getvalue()
+
+
+def _side_by_side(images: Sequence[bytes], height: int) -> Image.Image:
+    parts = []
+    for content in images:
+        image = Image.open(io.BytesIO(content)).convert("RGB")
+        width = round(image.width * height / image.height)
+        parts.append(image.resize((width, height), Image.Resampling.LANCZOS))
+    sheet = Image.new("RGB", (sum(part.width for part in parts), height), "white")
+    left = 0
+    for part in parts:
+        sheet.paste(part, (left, 0))
+        left += part.width
+    return sheet

@@ -1,0 +1,76 @@
+"""The encoder and the decoder as diagrams, read from the live model: any recipe's networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from digitvae.models.vae import VAE
+from digitvae.networks import PIXELS, Layer, layers_of
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a diagram.
+
+    Attributes:
+        name: What the layer is.
+        shape: Its output, such as ``14 × 14 × 8``.
+        parameters: How many numbers it holds; empty where none.
+        size: Width of its bar in percent: the logarithm of the number of its outputs.
+        kind: ``quiet`` where it only rearranges or rescales, ``code`` for the latent code, else empty.
+    """
+
+    name: str
+    shape: str
+    parameters: str
+    size: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """The diagram of one network."""
+
+    title: str
+    text: str
+    layers: Sequence[Row]
+
+
+def networks(model: VAE) -> tuple[Network, Network, int, int]:
+    """Diagrams of encoder and decoder, the number of parameters that are trained, and of all."""
+    encoder = layers_of(model.encoder, torch.zeros(1, 1, PIXELS, PIXELS))
+    decoder = layers_of(model.decoder, torch.zeros(1, model.latent_dim))
+    most = max(math.prod(layer.output_shape) for layer in (*encoder, *decoder))
+    trained = sum(p.numel() for p in model.parameters())
+    everything = sum(layer.parameters for layer in (*encoder, *decoder))
+    everything += sum(p.numel() for part in (model.prior, model.likelihood) for p in part.parameters())
+    return (
+        _network("Encoder", "From an image to its posterior", encoder, most, model.latent_dim),
+        _network("Decoder", "From a code to the logits of an image", decoder, most, model.latent_dim),
+        trained,
+        everything,
+    )
+
+
+def _network(title: str, text: str, layers: Sequence[Layer], most: int, latent: int) -> Network:
+    total = sum(layer.parameters for layer in layers)
+    rows = [_row(layer, most, latent) for layer in layers]
+    return Network(title, f"{text}: {total:,} parameters.", rows)
+
+
+def _row(layer: Layer, most: int, latent: int) -> Row:
+    shape = layer.output_shape
+    if len(shape) == 3:
+        shape = (*shape[1:], shape[0])
+    kind = ""
+    if layer.output_shape == (latent,) and (layer.name == "input" or layer.name.startswith("dense: l")):
+        kind = "code"
+    elif layer.name in ("flatten", "reshape", "batch normalisation"):
+        kind = "quiet"
+    size = round(100 * math.log1p(math.prod(shape)) / math.log1p(most))
+    name = {"input": "code z" if kind == "code" else "image"}.get(layer.name, layer.name)
+    return Row(name, " × ".join(map(str, shape)), f"{layer.parameters:,}" if layer.parameters else "", size, kind)

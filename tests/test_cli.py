@@ -1,0 +1,132 @@
+"""The command line as a user meets it: real processes, exit codes, one sentence for bad input."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from digitvae.rundir import RunDirectory
+
+SMALL = ["--data", "mnist-5k", "--set", "encoder=[16]", "--set", "decoder=[16]"]
+
+
+def digitvae(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "digitvae", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def test_help_has_examples():
+    done = digitvae("--help")
+    assert done.returncode == 0
+    assert "digitvae demo" in done.stdout
+    for command in ("train", "report", "demo"):
+        assert "Example" in digitvae(command, "--help").stdout
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys, digitvae; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "mapp"], "did you mean 'map'?"),
+        (["train", "--set", "epoch=3"], "did you mean 'epochs'?"),
+        (["train", "--set", "epochs"], "write it as key=value"),
+        (["train", "--set", "network=mpl"], "did you mean 'mlp'?"),
+        (["train", "--epochs", "0"], "must be 1 or more"),
+        (["train", "--set", "batch_size=0"], "must be 1 or more"),
+        (["train", "--set", "encoder=big"], "must be a list"),
+        (["train", "--snapshots", "a,b"], "training.snapshots must be a list"),
+        (["train", "--data", "nowhere.npz"], "nowhere.npz"),
+        (["train", "--resume", "--out", "nowhere"], "not a run directory"),
+        (["train", "--resume", "--seed", "3"], "cannot be changed"),
+        (["report", "nowhere"], "not a run directory"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, tmp_path):
+    done = digitvae(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_resume_and_overwrite(tmp_path):
+    out = tmp_path / "run"
+    assert digitvae("train", "map", *SMALL, "--epochs", 2, "--out", out).returncode == 0
+    refused = digitvae("train", "map", *SMALL, "--epochs", 2, "--out", out)
+    assert refused.returncode == 2
+    assert "exists" in refused.stderr
+    longer = digitvae("train", "--out", out, "--resume", "--epochs", 3)
+    assert longer.returncode == 0
+    assert "new learning-rate schedule" in longer.stderr
+    assert len(RunDirectory(out).metrics()) == 3
+    other = digitvae("train", "seed", "--out", out, "--resume")
+    assert other.returncode == 2
+    assert "not 'seed'" in other.stderr
+    again = digitvae("train", "map", *SMALL, "--epochs", 1, "--out", out, "--overwrite")
+    assert again.returncode == 0
+    assert len(RunDirectory(out).metrics()) == 1
+
+
+def test_same_seed_same_weights(tmp_path):
+    for name in ("a", "b"):
+        assert digitvae("train", *SMALL, "--epochs", 1, "--seed", 7, "--out", tmp_path / name).returncode == 0
+    first, second = (RunDirectory(tmp_path / name).best / "model.safetensors" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "digitvae", "train", *SMALL, "--epochs", "100000", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out / "metrics.jsonl").is_file():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"digitvae train --out {out} --resume" in said
+    assert "Traceback" not in said
+    epochs = len(RunDirectory(out).metrics())
+    resumed = digitvae("train", "--out", out, "--resume", "--epochs", epochs + 2)
+    assert resumed.returncode == 0
+    assert len(RunDirectory(out).metrics()) == epochs + 2
+
+
+def test_progress_bar_shows_epoch_terms_and_time_left(tmp_path):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "digitvae", "train", *SMALL, "--epochs", "12", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "140"}
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "/12" in text
+    assert "validation" in text
+    assert "left" in text
