@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -11,14 +10,21 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor
 
 from digitvae.augmentation import augment
-from digitvae.config import Config, TrainingConfig
+from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
 from digitvae.models.vae import VAE
 from digitvae.objective import elbo_terms
+from digitvae.optimization import (
+    WorkingCopy,
+    default_device,
+    make_average,
+    make_optimizer,
+    resolve_precision,
+    schedule,
+)
 
 STREAMS = ("shuffle", "latent", "binarization", "augmentation")
 """Random streams that training draws from; initial weights and validation noise have seeds of their own."""
@@ -118,8 +124,8 @@ class Trainer:
         self.train_images = self.train_images.to(self.device)
         self.validation_images = self.validation_images.to(self.device)
         self.model.to(self.device)
-        self.optimizer = _make_optimizer(self.model, settings, self.device)
-        self.averaged = _make_average(self.model, settings.average)
+        self.optimizer = make_optimizer(self.model, settings, self.device)
+        self.averaged = make_average(self.model, settings.average)
         self.working = WorkingCopy(self.model, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
         self.streams = {name: torch.Generator(self.device) for name in STREAMS}
         for name, generator in self.streams.items():
@@ -266,45 +272,6 @@ class Trainer:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
 
 
-class WorkingCopy:
-    """The model that gradients are computed with: in bfloat16 its matrix products run several times faster.
-
-    The optimiser changes the float32 model; dense layers and convolutions of the copy follow it after each step.
-    Everything else (normalisation, prior, scale of the likelihood) is the float32 model's own. In float32 the copy is
-    the model itself.
-    """
-
-    def __init__(self, model: VAE, dtype: torch.dtype) -> None:
-        self.model = model
-        self._high: list[Tensor] = []
-        self._low: list[Tensor] = []
-        if dtype == torch.float32:
-            return
-        self.model = copy.deepcopy(model)
-        for low, high in zip(self.model.modules(), model.modules(), strict=True):
-            if isinstance(low, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                low.to(dtype)
-                self._high += high.parameters(recurse=False)
-                self._low += low.parameters(recurse=False)
-            else:
-                low._parameters.update(high._parameters)
-                low._buffers.update(high._buffers)
-        for parameter in self._high:
-            parameter.grad = torch.zeros_like(parameter)
-
-    def hand_over_gradients(self) -> None:
-        """Give the float32 model the gradients of the last backward pass."""
-        if self._low:
-            torch._foreach_copy_([cast(Tensor, p.grad) for p in self._high], [cast(Tensor, p.grad) for p in self._low])
-
-    def refresh(self) -> None:
-        """Take over the float32 model's weights, and forget the gradients."""
-        if self._low:
-            with torch.no_grad():
-                torch._foreach_copy_(self._low, self._high)
-        self.model.zero_grad(set_to_none=True)
-
-
 def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: int = 2000) -> dict[str, Any]:
     """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
 
@@ -332,68 +299,6 @@ def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: in
         model.train(training)
     rates = None if per_dimension is None else (per_dimension / sums.images).tolist()
     return {**sums.means(), "rate_per_dimension": rates}
-
-
-def schedule(kind: str, warmup: float, step: int, total: int) -> float:
-    """The share of the highest learning rate at `step` of `total`.
-
-    >>> [round(schedule("linear", 0.5, step, 4), 2) for step in range(4)]
-    [0.5, 1.0, 1.0, 0.5]
-    """
-    rising = warmup * total
-    if step < rising:
-        return (step + 1) / math.ceil(rising)
-    done = (step - rising) / max(1.0, total - rising)
-    if kind == "linear":
-        return 1 - done
-    if kind == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done))
-    return 1.0
-
-
-def default_device() -> torch.device:
-    """The accelerator where there is one, else the CPU."""
-    if torch.accelerator.is_available():
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    return torch.device("cpu")
-
-
-def resolve_precision(settings: TrainingConfig, device: torch.device) -> str:
-    """The number format of matrix products: what the recipe says, or for ``auto`` what the processor is fast in."""
-    if settings.precision != "auto":
-        return settings.precision
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    fast = device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return "bfloat16" if fast else "float32"
-
-
-def _make_optimizer(model: VAE, settings: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW; weight decay acts on matrices and filters, not on biases and normalisation."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]],
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=device.type in ("cpu", "cuda"),
-    )
-
-
-def _make_average(model: VAE, decay: float) -> AveragedModel | None:
-    """A running average of the weights whose decay grows from 0, so that it forgets the random start soon."""
-    if not decay:
-        return None
-
-    def blend(average: Any, now: Any, count: Tensor | int) -> None:
-        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(average, now, share)
-
-    return AveragedModel(model, multi_avg_fn=blend, use_buffers=False)
 
 
 def _binarize_once(images: Tensor, name: str) -> Tensor:

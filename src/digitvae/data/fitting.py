@@ -190,7 +190,7 @@ def _ink(grey: Pixels, name: str) -> tuple[Tones, float, bool]:
     if contrast < _MIN_CONTRAST or contrast < 2 * grain:
         raise DataError(f"{name} is blank: give a picture with a digit that stands out from its paper.")
     tones = np.maximum(tones - grain, 0)
-    full = float(np.percentile(tones[tones > (contrast - grain) / 2], 90))
+    full = float(np.percentile(smooth[smooth > contrast / 2], 90)) - grain
     return np.minimum(tones * (255 / full), 255), paper, inverted
 
 
@@ -207,7 +207,9 @@ def _shade(tones: Tones, near: float) -> Tones:
 
     Of these pixels, those further than `near` from their median are ink.
     """
-    rows, columns = np.indices(tones.shape, np.float32)
+    grid = np.indices(tones.shape).astype(np.float32)
+    rows: Tones = grid[0]
+    columns: Tones = grid[1]
     ring = _ring(tones)
     places = np.stack([np.ones_like(ring), _ring(rows), _ring(columns)], axis=1)
     is_paper = np.abs(ring - np.median(ring)) <= near
