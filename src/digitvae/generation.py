@@ -11,24 +11,19 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from digitvae.distributions import DiagonalNormal
 from digitvae.errors import InputError
+from digitvae.images import as_images, unit_range
+from digitvae.latent import direction_grid
 from digitvae.models.vae import VAE
 from digitvae.networks import PIXELS
-
-SUPPORT_NEIGHBORS = 10
-"""`Support` looks at the distance to this many nearest codes."""
-
-PARALLEL = 1e-6
-"""Directions whose angle, in radians, is this near to 0 or to a half turn count as parallel or opposite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +67,12 @@ def encode_images(model: VAE, images: Tensor | np.ndarray, batch: int = 2000) ->
     Raises:
         InputError: If the images have another shape, type or range.
     """
-    images = _images(images)
+    images = as_images(images)
     device = _device(model)
     parts = []
     with _evaluating(model):
         for part in torch.split(images, batch):
-            posterior = model.encode(_in_unit_range(part).to(device))
+            posterior = model.encode(unit_range(part).to(device))
             parts.append((posterior.loc.float().cpu(), posterior.log_var.float().cpu()))
     return DiagonalNormal(torch.cat([loc for loc, _ in parts]), torch.cat([log_var for _, log_var in parts]))
 
@@ -165,209 +160,6 @@ def latent_grid(model: VAE, extent: float = 4.0, steps: int = 15) -> LatentGrid:
     return LatentGrid(axis, decode_images(model, codes))
 
 
-def path_positions(steps: int, beyond: float = 0.0) -> Tensor:
-    """Where the codes of `interpolate` and `extrapolate` lie: 0 is the first code, 1 the second, shape (steps,).
-
-    Raises:
-        InputError: If `steps` is below 2, or `beyond` is negative or not finite.
-    """
-    _at_least(steps, 2, "The steps of a path")
-    if not 0 <= beyond < math.inf:
-        raise InputError(f"The share beyond the ends must be 0 or more, not {beyond}.")
-    return torch.linspace(-beyond, 1 + beyond, steps)
-
-
-def interpolate(a: Tensor, b: Tensor, steps: int, spherical: bool = False) -> Tensor:
-    """Codes on the way from `a` to `b`, both included exactly.
-
-    The straight path has equal steps. The spherical path (after Shoemake, 1985) turns the direction at constant
-    angular speed, the shorter way round, while the distance from the origin changes linearly; so codes of equal
-    norm keep it. Where that is not defined:
-
-    - if `a` or `b` is zero, or there is one latent dimension, the path is straight;
-    - if the directions are parallel (see `PARALLEL`), only the distance from the origin changes;
-    - if they are opposite, no way round is shorter: the half turn goes towards the latent axis that is most nearly
-      perpendicular to `a` (the first of several), on its positive side.
-
-    Args:
-        a: First code, shape (..., latent).
-        b: Last code, shape (..., latent).
-        steps: Codes on the path, the ends included; at least 2.
-        spherical: Whether the path is spherical.
-
-    Returns:
-        Shape (steps, ..., latent).
-
-    Raises:
-        InputError: If the codes differ in shape, or `steps` is below 2.
-    """
-    _same_shape(a, b)
-    weight = _column(path_positions(steps), a)
-    straight = torch.lerp(a.float(), b.float(), weight)
-    if not spherical or a.shape[-1] == 1:
-        return straight
-    path = _turned(a.double(), b.double(), weight.double()).float()
-    # Rounding must not move the ends; and a direction of zero is no direction.
-    keep = (weight == 0) | (weight == 1) | _is_zero(a) | _is_zero(b)
-    return torch.where(keep, straight, path)
-
-
-def extrapolate(a: Tensor, b: Tensor, steps: int, beyond: float) -> Tensor:
-    """Codes on the straight line through `a` and `b` that goes on beyond both.
-
-    Args:
-        a: A code, shape (..., latent).
-        b: Another code of the same shape.
-        steps: Codes on the line; at least 2. `path_positions` gives their places.
-        beyond: How far the line goes on at either end, as a share of the distance from `a` to `b`.
-
-    Returns:
-        Shape (steps, ..., latent).
-
-    Raises:
-        InputError: If the codes differ in shape, `steps` is below 2, or `beyond` is negative.
-    """
-    _same_shape(a, b)
-    return torch.lerp(a.float(), b.float(), _column(path_positions(steps, beyond), a))
-
-
-def traverse(code: Tensor, dimension: int, values: Sequence[float]) -> Tensor:
-    """Codes that differ from `code` in one latent dimension only, which takes each of `values`.
-
-    Args:
-        code: Shape (..., latent).
-        dimension: The dimension to move, from 0.
-        values: What it takes, in the units of the latent space (the prior's standard deviation is 1).
-
-    Returns:
-        Shape (len(values), ..., latent).
-
-    Raises:
-        InputError: If there is no such dimension.
-    """
-    if not 0 <= dimension < code.shape[-1]:
-        raise InputError(f"There is no latent dimension {dimension}; they are 0 to {code.shape[-1] - 1}.")
-    codes = code.float().expand(len(values), *code.shape).clone()
-    codes[..., dimension] = _column(torch.tensor(values), code)[..., 0]
-    return codes
-
-
-def mean_difference(codes: Tensor, groups: Tensor | np.ndarray) -> Tensor:
-    """The direction of an attribute: the mean code of the digits that have it minus that of those without.
-
-    Larsen et al. (2016), "Autoencoding beyond pixels using a learned similarity metric", section 4.2.
-
-    Args:
-        codes: Shape (n, latent).
-        groups: Whether each digit has the attribute, boolean, shape (n,).
-
-    Returns:
-        Shape (latent,).
-
-    Raises:
-        InputError: If `groups` is not boolean or of another length, or one of the two groups is empty.
-    """
-    groups = torch.as_tensor(groups)
-    if groups.dtype != torch.bool or groups.shape != codes.shape[:1]:
-        raise InputError(f"The groups must be one True or False for each of the {len(codes)} codes.")
-    if groups.all() or not groups.any():
-        raise InputError("Digits both with and without the attribute are needed; one group is empty.")
-    return codes[groups].float().mean(0) - codes[~groups].float().mean(0)
-
-
-def add_direction(code: Tensor, direction: Tensor, amounts: Sequence[float]) -> Tensor:
-    """`code` + amount * `direction` for each amount.
-
-    Args:
-        code: Shape (..., latent).
-        direction: Shape (latent,), such as `mean_difference` gives.
-        amounts: Multiples of the direction; negative ones go the other way.
-
-    Returns:
-        Shape (len(amounts), ..., latent).
-
-    Raises:
-        InputError: If code and direction differ in latent dimensions.
-    """
-    _same_shape(code[..., :].reshape(-1, code.shape[-1])[0], direction)
-    return code.float() + _column(torch.tensor(amounts), code) * direction.float()
-
-
-def direction_grid(code: Tensor, across: Tensor, up: Tensor, amounts: Sequence[float]) -> Tensor:
-    """Two attributes combined: `code` plus every sum of a multiple of `across` and a multiple of `up`.
-
-    The grid is laid out like a plot: column j adds ``amounts[j] * across``, row i adds ``amounts[-1 - i] * up``, so
-    that with rising amounts row 0, at the top, has the most of `up`.
-
-    Args:
-        code: Shape (latent,).
-        across: Direction, shape (latent,).
-        up: Direction, shape (latent,).
-        amounts: Multiples of either direction.
-
-    Returns:
-        Shape (len(amounts), len(amounts), latent): row, column, latent.
-
-    Raises:
-        InputError: If code and directions differ in shape.
-    """
-    _same_shape(code, across)
-    columns = add_direction(code, across, amounts)
-    return add_direction(columns, up, list(amounts)[::-1])
-
-
-@dataclass(frozen=True, eq=False)
-class Support:
-    """Where data lies in the latent space, to tell when a path leaves it.
-
-    A code is inside when its distance to the tenth nearest of the data's codes (`SUPPORT_NEIGHBORS`) is at most
-    `limit`: the 99 % quantile of the same distance for the data's own codes, each held against the others. So 1 % of
-    the data itself counts as outside. Distances to the k-th neighbour stand for a density (Loftsgaarden and
-    Quesenberry, 1965) and need no bandwidth.
-
-    Attributes:
-        tree: The data's codes, as a tree for neighbour search.
-        limit: Largest distance that counts as inside, in the units of the latent space.
-
-    >>> support = Support.fit(torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)))
-    >>> support.contains(torch.tensor([[0.0, 0.0], [9.0, 9.0]]))
-    tensor([ True, False])
-    """
-
-    tree: KDTree
-    limit: float
-
-    @classmethod
-    def fit(cls, codes: Tensor, quantile: float = 0.99) -> Support:
-        """Learn the support from the data's codes, shape (n, latent): the means of their posteriors.
-
-        Raises:
-            InputError: If there are too few codes, or one is not finite, or `quantile` is not between 0 and 1.
-        """
-        if codes.ndim != 2 or len(codes) <= SUPPORT_NEIGHBORS or not torch.isfinite(codes).all():
-            raise InputError(f"A support needs more than {SUPPORT_NEIGHBORS} finite codes, shape (n, latent).")
-        if not 0 < quantile <= 1:
-            raise InputError(f"The quantile of a support must be above 0 and at most 1, not {quantile}.")
-        tree = KDTree(codes.detach().double().numpy())
-        distances, _ = tree.query(tree.data, [SUPPORT_NEIGHBORS + 1])  # the nearest is the code itself
-        return cls(tree, float(np.quantile(distances, quantile)))
-
-    def distance(self, codes: Tensor) -> Tensor:
-        """Distance of codes (..., latent) to the tenth nearest of the data's, float32, shape (...).
-
-        Raises:
-            InputError: If the codes have another number of latent dimensions, or are not finite.
-        """
-        if codes.shape[-1] != self.tree.m or not torch.isfinite(codes).all():
-            raise InputError(f"The support holds {self.tree.m} latent dimensions; give finite codes of as many.")
-        distances, _ = self.tree.query(codes.detach().double().numpy(), [SUPPORT_NEIGHBORS])
-        return torch.from_numpy(distances[..., 0]).float()
-
-    def contains(self, codes: Tensor) -> Tensor:
-        """Whether each of the codes (..., latent) is inside, boolean, shape (...); errors as in `distance`."""
-        return self.distance(codes) <= self.limit
-
-
 def nearest_images(
     images: Tensor | np.ndarray, among: Tensor | np.ndarray, k: int = 1, batch: int = 4000
 ) -> tuple[Tensor, Tensor]:
@@ -385,7 +177,7 @@ def nearest_images(
     Raises:
         InputError: If images cannot be used, or `among` holds fewer than `k`.
     """
-    images, among = _images(images), _images(among)
+    images, among = as_images(images), as_images(among)
     if not 1 <= k <= len(among):
         raise InputError(f"There are {len(among)} images to choose from, so k cannot be {k}.")
     # Matrix products are fast but round small distances off, so they only pick candidates, a few more than k.
@@ -393,7 +185,7 @@ def nearest_images(
     found = [_candidates(part, among, spare, batch) for part in torch.split(images, 1000)]
     indices, distances = [], []
     for image, index in zip(images, torch.cat(found).sort(dim=1).values, strict=True):
-        apart = (_in_unit_range(among[index]) - _in_unit_range(image)).flatten(1).norm(dim=1)
+        apart = (unit_range(among[index]) - unit_range(image)).flatten(1).norm(dim=1)
         order = apart.argsort(stable=True)[:k]
         indices.append(index[order])
         distances.append(apart[order])
@@ -402,11 +194,11 @@ def nearest_images(
 
 def _candidates(images: Tensor, among: Tensor, count: int, batch: int) -> Tensor:
     """Positions of the `count` images nearest to each, but for rounding, shape (n, count)."""
-    flat = _in_unit_range(images).flatten(1)
+    flat = unit_range(images).flatten(1)
     best = torch.full((len(images), 0), math.inf)
     where = torch.zeros((len(images), 0), dtype=torch.int64)
     for start in range(0, len(among), batch):
-        part = _in_unit_range(among[start : start + batch]).flatten(1)
+        part = unit_range(among[start : start + batch]).flatten(1)
         # The squared distance without the image's own norm, which does not change the order.
         apart = torch.addmm(part.square().sum(1), flat, part.T, alpha=-2)
         positions = torch.arange(start, start + len(part)).expand(len(images), -1)
@@ -430,60 +222,3 @@ def _evaluating(model: VAE) -> Iterator[None]:
 
 def _device(model: VAE) -> torch.device:
     return next(model.parameters()).device
-
-
-def _images(images: Tensor | np.ndarray) -> Tensor:
-    """Images as a tensor (n, 1, 28, 28) on the CPU, of the type they have."""
-    tensor = torch.as_tensor(images).detach().cpu()
-    if tensor.ndim == 3:
-        tensor = tensor.unsqueeze(1)
-    if tensor.shape[1:] != (1, PIXELS, PIXELS) or len(tensor) == 0:
-        raise InputError(f"Images need shape (n, 28, 28) or (n, 1, 28, 28), not {tuple(tensor.shape)}.")
-    if tensor.dtype == torch.uint8:
-        return tensor
-    if not tensor.is_floating_point() or not (tensor.amin() >= 0 and tensor.amax() <= 1):
-        raise InputError("Images need uint8 pixels, or floating-point ones from 0 (paper) to 1 (ink).")
-    return tensor
-
-
-def _in_unit_range(images: Tensor) -> Tensor:
-    """Float32 images in [0, 1], from uint8 or floating point."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
-
-
-def _turned(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """The spherical path; not a number where `a` or `b` is zero."""
-    radius_a, radius_b = (torch.linalg.vector_norm(code, dim=-1, keepdim=True) for code in (a, b))
-    first, last = a / radius_a, b / radius_b
-    along = (first * last).sum(-1, keepdim=True)
-    across = last - along * first
-    sine = torch.linalg.vector_norm(across, dim=-1, keepdim=True)
-    angle = torch.atan2(sine, along)
-    # Where the two directions span no plane, the latent axis most nearly perpendicular to the first gives one.
-    axis = torch.nn.functional.one_hot(first.abs().argmin(-1), a.shape[-1]).to(first)
-    axis = axis - (axis * first).sum(-1, keepdim=True) * first
-    axis = axis / torch.linalg.vector_norm(axis, dim=-1, keepdim=True)
-    flat = sine < PARALLEL
-    across = torch.where(flat, axis, across / sine)
-    angle = torch.where(flat, torch.where(along > 0, 0.0, math.pi), angle)
-    direction = torch.cos(weight * angle) * first + torch.sin(weight * angle) * across
-    return torch.lerp(radius_a, radius_b, weight) * direction
-
-
-def _is_zero(code: Tensor) -> Tensor:
-    return (code == 0).all(-1, keepdim=True)
-
-
-def _column(values: Tensor, code: Tensor) -> Tensor:
-    """Values (n,) shaped (n, 1, ..., 1), to lead the axes of `code`."""
-    return values.float().reshape(-1, *[1] * code.ndim)
-
-
-def _same_shape(a: Tensor, b: Tensor) -> None:
-    if a.shape != b.shape or a.ndim < 1:
-        raise InputError(f"The codes or directions differ in shape: {tuple(a.shape)} and {tuple(b.shape)}.")
-
-
-def _at_least(value: int, smallest: int, name: str) -> None:
-    if value < smallest:
-        raise InputError(f"{name} must be {smallest} or more, not {value}.")

@@ -52,7 +52,7 @@ def test_grey_paper_grain_and_dust(digits):
         fitted, inverted = fit_picture(np.clip(photograph, 0, 255).astype(np.uint8), "x")
         assert inverted
         assert np.median(fitted) == 0
-        assert fitted.max() > 230  # without grain, too, thin strokes lose a little: 241
+        assert fitted.max() > 230  # thin strokes lose a little in the scaling, with or without grain
         differences.append(difference(fitted, original))
     assert np.mean(differences) < 8
 

@@ -4,7 +4,6 @@ import http.server
 import os
 import shutil
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,8 +290,3 @@ def test_digits_check_themselves(few):
     assert len(few.subset(few.labels == few.labels[0])) == np.count_nonzero(few.labels == few.labels[0])
     assert Splits("x", few, few, None, "").caption == "x, 40 training digits"
     assert content_sha256(few.images) != content_sha256(few.images, few.labels)
-
-
-def test_the_room_names_no_private_place():
-    for file in Path(sources.__file__).parent.glob("*.py"):
-        assert "shared" not in file.read_text().replace("shared machine", "")

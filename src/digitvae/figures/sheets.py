@@ -120,6 +120,7 @@ def draw_rows(
     heads: Sequence[str] | None = None,
     marks: Array | None = None,
     framed: Sequence[int] = (),
+    groups: Sequence[tuple[int, str]] = (),
 ) -> Figure:
     """Named rows of digits, with heads over the columns and a red bar under each digit that is marked.
 
@@ -129,12 +130,13 @@ def draw_rows(
         heads: What each column is.
         marks: Which digits get the bar, bool, of shape (rows, columns).
         framed: Columns that get a frame, such as those of real digits.
+        groups: Columns at which a group of columns begins, each with the group's name.
     """
     rows, columns = images.shape[:2]
     margin = _MARGIN + 0.25 if any(len(line) > 9 for name in names for line in name.split("\n")) else _MARGIN
     side = (WIDTH - margin) / columns
     height = 34
-    figure = new_figure(side * rows * height / 30 + (0.24 if heads else 0.06))
+    figure = new_figure(side * rows * height / 30 + (0.24 if heads else 0.06) + (0.2 if groups else 0))
     axes = figure.add_subplot()
     _place(axes, images, [column * 30 for column in range(columns)], height)
     for row, column in np.argwhere(np.zeros((rows, columns), bool) if marks is None else marks):
@@ -152,6 +154,10 @@ def draw_rows(
     if heads:
         axes.xaxis.tick_top()
         axes.set_xticks([column * 30 + 14 for column in range(columns)], labels=list(heads))
+    for column, group in groups:
+        axes.text(column * 30 + 1, -20, group, ha="left", va="bottom", fontsize=9, weight="bold")
+        if column:
+            axes.plot([column * 30 - 1.5] * 2, [-16, rows * height - 4], color=FAINT, linewidth=0.7, clip_on=False)
     axes.tick_params(length=0, pad=2)
     return figure
 

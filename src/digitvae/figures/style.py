@@ -100,7 +100,7 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure, in inches; it is laid out so that nothing is cut off."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[call-arg, union-attr]
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr, call-arg]
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from digitvae.config import Config
 from digitvae.figures import draw_losses, draw_terms
@@ -83,17 +84,22 @@ def losses_table(curves: Curves, data: str) -> Table:
     )
 
 
-def losses_picture(curves: Curves, limits: tuple[float, float], last_epoch: int, data: str) -> Picture:
-    """Train and validation loss so far."""
+def losses_figure(curves: Curves, limits: tuple[float, float], last_epoch: int) -> Figure:
+    """Train and validation loss so far, on axes that are the same for all snapshots."""
+    return draw_losses(curves.epochs, curves.train["loss"], curves.validation["loss"], last_epoch, limits)
+
+
+def losses_picture(figure: Figure, curves: Curves, data: str) -> Picture:
+    """`losses_figure` with its words and numbers."""
     epoch, best = int(curves.epochs[-1]), curves.best
     train, validation = curves.train["loss"], curves.validation["loss"]
     return picture(
-        draw_losses(curves.epochs, train, validation, last_epoch, limits),
+        figure,
         "Loss so far",
         f"Line chart of the training and the validation loss up to epoch {epoch}. After epoch {epoch} training is at "
         f"{train[-1]:.2f} and validation at {validation[-1]:.2f} nats per image; the lowest validation loss is "
         f"{validation[best]:.2f}, after epoch {curves.epochs[best]}.",
-        f"Up to epoch {epoch}; the axes are the same for all snapshots. {data}.",
+        f"Up to epoch {epoch}; the axes are the same for all snapshots. The first epochs may lie above them. {data}.",
         [losses_table(curves, data)],
     )
 
@@ -164,9 +170,9 @@ def collapse_words(curves: Curves) -> str | None:
         return None
     many = len(gone) > 1
     return (
-        f"Latent dimension{'s' if many else ''} {listed(gone)} {'have' if many else 'has'} collapsed: the rate there is "
-        f"under {COLLAPSED} nats per image, so {'their codes say' if many else 'its code says'} nothing about the image. "
-        "A lower training.beta, or a longer training.beta_warmup, may wake "
+        f"Latent dimension{'s' if many else ''} {listed(gone)} {'have' if many else 'has'} collapsed: the rate there "
+        f"is under {COLLAPSED} nats per image, so {'their codes say' if many else 'its code says'} nothing about the "
+        "image. A lower training.beta, or a longer training.beta_warmup, may wake "
         f"{'them' if many else 'it'}."
     )
 
@@ -193,12 +199,13 @@ def sound_words(config: Config, curves: Curves) -> list[str]:
     words = [
         "Validation digits were cut off before training, are never trained on, and are measured by the same function "
         "as training, with the same latent noise after every epoch. The test set was not touched.",
-        f"The weights with the lowest validation loss are kept in checkpoints/best: epoch {curves.epochs[curves.best]}.",
+        f"The weights with the lowest validation loss are kept in checkpoints/best: epoch "
+        f"{curves.epochs[curves.best]}.",
     ]
     if config.data.augmentation:
         words.append(
-            f"Augmentation of strength {config.data.augmentation:g}: each training digit is turned, slanted, scaled and "
-            "shifted a little, anew in every epoch."
+            f"Augmentation of strength {config.data.augmentation:g}: each training digit is turned, slanted, scaled "
+            "and shifted a little, anew in every epoch."
         )
     if settings.weight_decay:
         words.append(f"Weight decay {settings.weight_decay:g} on the weight matrices (AdamW).")
