@@ -55,6 +55,8 @@ class ModelConfig:
         decoder: Widths of the decoder. For ``mlp`` those of the hidden layers; for ``conv`` the filters of each
             transposed convolution.
         activation: ``relu``, ``leaky_relu``, ``silu``, ``gelu`` or ``tanh``.
+        basis: What the decoder's first layer does with codes: ``none`` (its activation, as the other layers) or ``sin``
+            (a periodic basis of the latent space, after Sitzmann et al., 2020).
         mixture_components: Number of components of the ``mixture`` prior.
     """
 
@@ -65,6 +67,7 @@ class ModelConfig:
     encoder: tuple[int, ...] = (512, 256)
     decoder: tuple[int, ...] = (256, 512)
     activation: Literal["relu", "leaky_relu", "silu", "gelu", "tanh"] = "relu"
+    basis: Literal["none", "sin"] = "none"
     mixture_components: int = 10
 
 
@@ -81,6 +84,7 @@ class TrainingConfig:
         betas: Adam's two decay rates.
         epsilon: Adam's epsilon.
         weight_decay: AdamW's decoupled weight decay, on weight matrices only.
+        clip: Largest norm of the gradient; a longer one is shortened to it. 0 is off.
         beta: Weight of the rate in the loss.
         beta_warmup: Share of all steps over which that weight rises from 0.
         average: Decay per step of the running average of the weights that is validated and kept; 0 is off.
@@ -99,6 +103,7 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    clip: float = 0.0
     beta: float = 1.0
     beta_warmup: float = 0.0
     average: float = 0.0
@@ -303,6 +308,7 @@ def _check(config: Config) -> None:
         (0 <= training.beta_warmup <= 1, "training.beta_warmup must be between 0 and 1."),
         (0 <= training.average < 1, "training.average must be from 0 up to 1."),
         (training.weight_decay >= 0, "training.weight_decay must be 0 or more."),
+        (training.clip >= 0, "training.clip must be 0 or more."),
         (training.beta >= 0, "training.beta must be 0 or more."),
         (training.patience >= 0, "training.patience must be 0 or more."),
         (0 <= training.seed < 2**63, "training.seed must be a whole number from 0 to 2^63 - 1."),

@@ -2,8 +2,8 @@
 
 Codes, images and generators are on the CPU, whatever device the model is on, so the same seed draws the same noise
 everywhere. Every number is float32, the model is in evaluation mode while it is used, and images are the ``mean`` of
-the likelihood, in [0, 1], never logits. Paths and directions are plain arithmetic on codes: `decode_images` turns
-their codes into images.
+the likelihood, in [0, 1], never logits. Paths and directions are arithmetic on codes, in `digitvae.latent`;
+`decode_images` turns what they give into images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from digitvae.distributions import DiagonalNormal
 from digitvae.errors import InputError
 from digitvae.images import as_images, unit_range
-from digitvae.latent import direction_grid
+from digitvae.latent import at_least, direction_grid
 from digitvae.models.vae import VAE
 from digitvae.networks import PIXELS
 
@@ -97,7 +97,7 @@ def decode_images(model: VAE, codes: Tensor, batch: int = 2000) -> Tensor:
     flat = codes.float().reshape(-1, model.latent_dim)
     with _evaluating(model):
         parts = [model.decode(part.to(device)).mean.float().cpu() for part in torch.split(flat, batch)]
-        return torch.cat(parts).reshape(*codes.shape[:-1], 1, PIXELS, PIXELS)
+    return torch.cat(parts).reshape(*codes.shape[:-1], 1, PIXELS, PIXELS)
 
 
 def sample(model: VAE, n: int, generator: torch.Generator) -> Samples:
@@ -109,9 +109,10 @@ def sample(model: VAE, n: int, generator: torch.Generator) -> Samples:
     Raises:
         InputError: If `n` is below 1.
     """
-    _at_least(n, 1, "The number of samples")
+    at_least(n, 1, "The number of samples")
     with torch.inference_mode():
         codes = copy.deepcopy(model.prior).cpu().sample(n, generator)
+    codes = codes.clone()  # outside inference mode it may be changed in place again
     return Samples(codes, decode_images(model, codes))
 
 
@@ -138,7 +139,7 @@ def posterior_draws(model: VAE, images: Tensor | np.ndarray, n: int, generator: 
     Raises:
         InputError: If `n` is below 1, or the images cannot be used.
     """
-    _at_least(n, 1, "The number of draws")
+    at_least(n, 1, "The number of draws")
     codes = encode_images(model, images).sample(generator, n)
     return Samples(codes, decode_images(model, codes))
 
@@ -153,15 +154,15 @@ def latent_grid(model: VAE, extent: float = 4.0, steps: int = 15) -> LatentGrid:
         raise InputError("A latent grid needs two latent dimensions, and this model has one; use traverse.")
     if not 0 < extent < math.inf:
         raise InputError(f"The extent of a latent grid must be above 0, not {extent}.")
-    _at_least(steps, 2, "The steps of a latent grid")
+    at_least(steps, 2, "The steps of a latent grid")
     axis = torch.linspace(-extent, extent, steps)
     across, up = torch.eye(model.latent_dim)[:2]
-    codes = direction_grid(torch.zeros(model.latent_dim), across, up, axis.tolist())
+    codes = direction_grid(torch.zeros(model.latent_dim), across, up, axis)
     return LatentGrid(axis, decode_images(model, codes))
 
 
 def nearest_images(
-    images: Tensor | np.ndarray, among: Tensor | np.ndarray, k: int = 1, batch: int = 4000
+    images: Tensor | np.ndarray, among: Tensor | np.ndarray, k: int = 1, batch: int = 2000
 ) -> tuple[Tensor, Tensor]:
     """The `k` images of `among` that are nearest to each image, in Euclidean distance over all pixels.
 

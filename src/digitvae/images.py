@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digitvae.data.digits import SIDE
 from digitvae.errors import InputError
-from digitvae.networks import PIXELS
 
 
 def as_images(images: Tensor | np.ndarray) -> Tensor:
@@ -22,7 +22,7 @@ def as_images(images: Tensor | np.ndarray) -> Tensor:
     tensor = torch.as_tensor(images).detach().cpu()
     if tensor.ndim == 3:
         tensor = tensor.unsqueeze(1)
-    if tensor.shape[1:] != (1, PIXELS, PIXELS) or len(tensor) == 0:
+    if tensor.shape[1:] != (1, SIDE, SIDE) or len(tensor) == 0:
         raise InputError(f"Images need shape (n, 28, 28) or (n, 1, 28, 28), not {tuple(tensor.shape)}.")
     if tensor.dtype == torch.uint8:
         return tensor

@@ -30,10 +30,10 @@ def path_positions(steps: int, beyond: float = 0.0) -> Tensor:
     Raises:
         InputError: If `steps` is below 2, or `beyond` is negative or not finite.
     """
-    _at_least(steps, 2, "The steps of a path")
+    at_least(steps, 2, "The steps of a path")
     if not 0 <= beyond < math.inf:
         raise InputError(f"The share beyond the ends must be 0 or more, not {beyond}.")
-    return torch.linspace(-beyond, 1 + beyond, steps)
+    return torch.linspace(0 - beyond, 1 + beyond, steps)
 
 
 def interpolate(a: Tensor, b: Tensor, steps: int, spherical: bool = False) -> Tensor:
@@ -90,7 +90,7 @@ def extrapolate(a: Tensor, b: Tensor, steps: int, beyond: float) -> Tensor:
     return torch.lerp(a.float(), b.float(), _column(path_positions(steps, beyond), a))
 
 
-def traverse(code: Tensor, dimension: int, values: Sequence[float]) -> Tensor:
+def traverse(code: Tensor, dimension: int, values: Sequence[float] | Tensor) -> Tensor:
     """Codes that differ from `code` in one latent dimension only, which takes each of `values`.
 
     Args:
@@ -107,7 +107,7 @@ def traverse(code: Tensor, dimension: int, values: Sequence[float]) -> Tensor:
     if not 0 <= dimension < code.shape[-1]:
         raise InputError(f"There is no latent dimension {dimension}; they are 0 to {code.shape[-1] - 1}.")
     codes = code.float().expand(len(values), *code.shape).clone()
-    codes[..., dimension] = _column(torch.tensor(values), code)[..., 0]
+    codes[..., dimension] = _column(torch.as_tensor(values), code)[..., 0]
     return codes
 
 
@@ -134,7 +134,7 @@ def mean_difference(codes: Tensor, groups: Tensor | np.ndarray) -> Tensor:
     return codes[groups].float().mean(0) - codes[~groups].float().mean(0)
 
 
-def add_direction(code: Tensor, direction: Tensor, amounts: Sequence[float]) -> Tensor:
+def add_direction(code: Tensor, direction: Tensor, amounts: Sequence[float] | Tensor) -> Tensor:
     """`code` + amount * `direction` for each amount.
 
     Args:
@@ -148,11 +148,14 @@ def add_direction(code: Tensor, direction: Tensor, amounts: Sequence[float]) -> 
     Raises:
         InputError: If code and direction differ in latent dimensions.
     """
-    _same_shape(code[..., :].reshape(-1, code.shape[-1])[0], direction)
-    return code.float() + _column(torch.tensor(amounts), code) * direction.float()
+    if direction.shape != code.shape[-1:]:
+        raise InputError(
+            f"This code needs a direction of shape {tuple(code.shape[-1:])}, not {tuple(direction.shape)}."
+        )
+    return code.float() + _column(torch.as_tensor(amounts), code) * direction.float()
 
 
-def direction_grid(code: Tensor, across: Tensor, up: Tensor, amounts: Sequence[float]) -> Tensor:
+def direction_grid(code: Tensor, across: Tensor, up: Tensor, amounts: Sequence[float] | Tensor) -> Tensor:
     """Two attributes combined: `code` plus every sum of a multiple of `across` and a multiple of `up`.
 
     The grid is laid out like a plot: column j adds ``amounts[j] * across``, row i adds ``amounts[-1 - i] * up``, so
@@ -171,8 +174,9 @@ def direction_grid(code: Tensor, across: Tensor, up: Tensor, amounts: Sequence[f
         InputError: If code and directions differ in shape.
     """
     _same_shape(code, across)
+    _same_shape(code, up)
     columns = add_direction(code, across, amounts)
-    return add_direction(columns, up, list(amounts)[::-1])
+    return add_direction(columns, up, torch.as_tensor(amounts).flip(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +247,7 @@ def _turned(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     across = torch.where(flat, axis, across / sine)
     angle = torch.where(flat, torch.where(along > 0, 0.0, math.pi), angle)
     direction = torch.cos(weight * angle) * first + torch.sin(weight * angle) * across
-    return torch.lerp(radius_a, radius_b, weight) * direction
+    return torch.lerp(radius_a, radius_b, weight).mul(direction)
 
 
 def _is_zero(code: Tensor) -> Tensor:
@@ -260,6 +264,7 @@ def _same_shape(a: Tensor, b: Tensor) -> None:
         raise InputError(f"The codes or directions differ in shape: {tuple(a.shape)} and {tuple(b.shape)}.")
 
 
-def _at_least(value: int, smallest: int, name: str) -> None:
+def at_least(value: int, smallest: int, name: str) -> None:
+    """Raise `InputError` where a count is too small; `name` begins its message."""
     if value < smallest:
         raise InputError(f"{name} must be {smallest} or more, not {value}.")

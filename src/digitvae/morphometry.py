@@ -9,19 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 from torch import Tensor
 
-from digitvae.errors import InputError
+from digitvae.images import as_images, unit_range
 from digitvae.networks import PIXELS
 
 SCALE = 4
 """Images are enlarged this many times before thickness and width are measured."""
 
-_BATCH = 250
-_TILE = SCALE * (PIXELS + 2)  # one pixel of paper on every side
+_ONE_ROW = 1e-9  # a variance of the rows below this, in square pixels, is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +45,8 @@ def measure(images: Tensor | np.ndarray) -> Morphometry:
 
     Thickness: the image is enlarged four times (bilinear) and cut at half ink; the thickness is twice the mean
     distance to the paper along the skeleton of that shape (Zhang and Suen, 1984).
+    Round-ended strokes of 2 to 6 pixels at random angles come out within 0.3 pixels, 0.1 too thin at most on
+    average; upright or level ones within 0.5. Square corners pull the mean down, as the skeleton runs into them.
 
     Width: from the leftmost to the rightmost ink of the same enlarged shape, so in steps of a quarter pixel.
 
@@ -64,56 +64,41 @@ def measure(images: Tensor | np.ndarray) -> Morphometry:
     >>> float(measured.slant[0]), float(measured.width[0])
     (0.0, 4.0)
     """
-    ink = _ink(images)
-    parts = [_measure_shapes(part) for part in torch.split(ink, _BATCH)]
-    thickness, width = (np.concatenate(values) for values in zip(*parts, strict=True))
+    ink = unit_range(as_images(images)).squeeze(1).numpy()
+    enlarging = _enlarging()
+    shapes = ((enlarging @ image @ enlarging.T) > 0.5 for image in ink)
+    thickness, width = np.array([_thickness_and_width(shape) for shape in shapes]).T
     return Morphometry(_slant(ink), thickness, width)
 
 
-def _ink(images: Tensor | np.ndarray) -> Tensor:
-    """Images as float32 (n, 28, 28) in [0, 1]."""
-    tensor = torch.as_tensor(images).detach().cpu()
-    if tensor.ndim == 4 and tensor.shape[1] == 1:
-        tensor = tensor.squeeze(1)
-    if tensor.shape[1:] != (PIXELS, PIXELS) or len(tensor) == 0:
-        raise InputError(f"Images need shape (n, 28, 28) or (n, 1, 28, 28), not {tuple(tensor.shape)}.")
-    if tensor.dtype == torch.uint8:
-        return tensor.float().div_(255)
-    if not tensor.is_floating_point() or not (tensor.amin() >= 0 and tensor.amax() <= 1):
-        raise InputError("Images need uint8 pixels, or floating-point ones from 0 (paper) to 1 (ink).")
-    return tensor.float()
-
-
-def _slant(ink: Tensor) -> npt.NDArray[np.float64]:
+def _slant(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Degrees, from moments about the middle of the image, all images at once."""
-    right = torch.arange(PIXELS, dtype=torch.float64) - (PIXELS - 1) / 2
+    right = np.arange(PIXELS) - (PIXELS - 1) / 2
     up = -right
-    rows, columns = ink.sum(2, dtype=torch.float64), ink.sum(1, dtype=torch.float64)
-    mass = rows.sum(1)
+    rows, columns = ink.sum(axis=2, dtype=np.float64), ink.sum(axis=1, dtype=np.float64)
+    mass = rows.sum(axis=1)
+    mass[mass == 0] = np.nan
     mean_up, mean_right = rows @ up / mass, columns @ right / mass
-    product = ((ink @ right.float()).double() @ up) / mass
-    covariance = product - mean_up * mean_right
-    variance = rows @ up.square() / mass - mean_up.square()
-    shear = torch.where(variance > 1e-9, covariance / variance, torch.nan)
-    return torch.rad2deg(torch.atan(shear)).numpy()
+    covariance = (ink @ right.astype(np.float32)) @ up / mass - mean_up * mean_right
+    variance = rows @ up**2 / mass - mean_up**2
+    variance[variance < _ONE_ROW] = np.nan
+    degrees: npt.NDArray[np.float64] = np.rad2deg(np.arctan(covariance / variance))
+    return degrees
 
 
-def _measure_shapes(ink: Tensor) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Thickness and width of a batch, in pixels.
+def _enlarging() -> npt.NDArray[np.float32]:
+    """The matrix that enlarges a row or column of pixels: bilinear, with one pixel of paper added at either end."""
+    centers = (np.arange(SCALE * (PIXELS + 2)) + 0.5) / SCALE - 1.5
+    shares: npt.NDArray[np.float32] = np.maximum(0, 1 - np.abs(centers[:, None] - np.arange(PIXELS))).astype(np.float32)
+    return shares
 
-    The enlarged images stand in one tall strip, each in a frame of paper, so that the skeleton and the distance map
-    of all are found in one pass and nothing reaches from one image to the next.
-    """
-    framed = torch.nn.functional.pad(ink, (1, 1, 1, 1)).unsqueeze(1)
-    large = torch.nn.functional.interpolate(framed, scale_factor=SCALE, mode="bilinear", align_corners=False)
-    shapes = (large.squeeze(1) > 0.5).numpy()
-    strip = shapes.reshape(-1, _TILE)
-    skeletons = skeletonize(strip).reshape(shapes.shape)
-    distances = distance_transform_edt(strip).reshape(shapes.shape)
-    points = skeletons.sum((1, 2), dtype=np.float64)
-    reach = (distances * skeletons).sum((1, 2))
-    across = shapes.any(1)
-    extent = _TILE - across.argmax(1) - across[:, ::-1].argmax(1)
-    inked = across.any(1)
-    points[~inked] = np.nan
-    return 2 * reach / points / SCALE, np.where(inked, extent / SCALE, np.nan)
+
+def _thickness_and_width(shape: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Of one enlarged image, in pixels."""
+    rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
+    if rows.size == 0:
+        return np.nan, np.nan
+    # Only the ink is looked at, in a frame of paper one wide.
+    ink = shape[rows[0] - 1 : rows[-1] + 2, columns[0] - 1 : columns[-1] + 2]
+    reach = distance_transform_edt(ink)[skeletonize(ink)]  # type: ignore[no-untyped-call]
+    return 2 * float(reach.mean()) / SCALE, (int(columns[-1] - columns[0]) + 1) / SCALE

@@ -10,12 +10,22 @@ from torch import Tensor, nn
 
 from digitvae.errors import ConfigError
 
+
+class Sin(nn.Module):
+    """The sine of each value: as first layer of a decoder it makes a periodic basis of the latent space."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        return torch.sin(x)
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
+    "sin": Sin,
 }
 
 PIXELS = 28
@@ -47,19 +57,20 @@ class MLPEncoder(nn.Module):
         first = next(m for m in self.modules() if isinstance(m, nn.Linear))
         with torch.no_grad():
             # Pixels vary little around their mean; larger first weights give the first layer a signal at once.
-            first.weight *= 1.5
+            first.weight *= 2.5
             first.bias.sub_(first.weight @ mean.flatten())
 
 
 class MLPDecoder(nn.Module):
-    """Dense layers from a code to the logits of an image."""
+    """Dense layers from a code to the logits of an image; `basis` is the first layer's activation where not "none"."""
 
-    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none") -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = latent_dim
         for width in widths:
-            layers += [nn.Linear(before, width), ACTIVATIONS[activation]()]
+            chosen = basis if basis != "none" and not layers else activation
+            layers += [nn.Linear(before, width), ACTIVATIONS[chosen]()]
             before = width
         layers += [nn.Linear(before, PIXELS * PIXELS), nn.Unflatten(-1, (1, PIXELS, PIXELS))]
         self.body = nn.Sequential(*layers)
@@ -159,12 +170,13 @@ class ConvDecoder(nn.Module):
     With widths (16, 8) and ReLU it is the decoder of the original report: 9,137 parameters at two latent dimensions.
     """
 
-    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none") -> None:
         super().__init__()
         filters = _conv_widths(widths, "model.decoder", extra=0)
         size = PIXELS // 2 ** len(filters)
         channels, dense = filters[0], filters[0] * size * size
-        layers: list[nn.Module] = [nn.Linear(latent_dim, dense), ACTIVATIONS[activation]()]
+        first = activation if basis == "none" else basis
+        layers: list[nn.Module] = [nn.Linear(latent_dim, dense), ACTIVATIONS[first]()]
         layers += [_batch_norm(nn.BatchNorm1d, dense), nn.Unflatten(-1, (channels, size, size))]
         for width in filters:
             layers += [SameConvTranspose2d(channels, width), ACTIVATIONS[activation]()]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from digitvae.augmentation import augment
 from digitvae.config import Config
@@ -183,6 +183,8 @@ class Trainer:
         loss = terms.loss(beta)
         loss.mean().backward()  # type: ignore[no-untyped-call]
         self.working.hand_over_gradients()
+        if self.config.training.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip)
         self.optimizer.step()
         self.working.refresh()
         if self.averaged is not None:

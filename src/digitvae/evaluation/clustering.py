@@ -18,6 +18,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from digitvae.errors import InputError
 
@@ -62,8 +63,8 @@ class ClusterScores:
     Attributes:
         n: Codes judged.
         k_means: k-means with `CLUSTERS` clusters, the best of ten starts (k-means++).
-        gaussian_mixture: Mixture of `CLUSTERS` Gaussians with full covariances, the best of three starts; each code
-            goes to its likeliest component.
+        gaussian_mixture: Mixture of `CLUSTERS` Gaussians with full covariances, the best of three starts (from
+            k-means); each code goes to its likeliest component.
         neighbor_accuracy: Share of codes whose class is the most frequent among their `NEIGHBORS` nearest
             neighbours, from 0 to 1.
         neighbor_reference: Where the neighbours come from: ``train``, the training codes that were given, or
@@ -104,10 +105,12 @@ def cluster_scores(
         raise InputError(f"Clustering needs more than {NEIGHBORS} codes, and {CLUSTERS} different ones.")
     if (train_codes is None) != (train_labels is None):
         raise InputError("Training codes and training labels go together; give both or neither.")
-    k_means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit(codes)
-    mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, max_iter=300, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is told by `converged`
+    k_means = KMeans(CLUSTERS, n_init=10, random_state=seed)
+    mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, tol=1e-4, max_iter=500, random_state=seed)
+    # One thread: with so few dimensions more of them only wait for each other, many times longer on a busy machine.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it
+        k_means.fit(codes)
         components = mixture.fit_predict(codes)
     if train_codes is None or train_labels is None:
         near = NearestNeighbors(n_neighbors=NEIGHBORS).fit(codes).kneighbors(return_distance=False)
@@ -166,7 +169,7 @@ def neighbor_vote(reference_codes: Array, reference_labels: Array, codes: Array,
         InputError: If shapes do not fit, a code is not finite, or there are fewer than `k` reference codes.
     """
     reference_codes, reference_labels = _checked(reference_codes, reference_labels)
-    codes = np.asarray(codes)
+    codes = np.asarray(codes, dtype=np.float64)
     if codes.shape[-1:] != reference_codes.shape[1:] or not np.isfinite(codes).all():
         raise InputError(f"Codes need to be finite, of shape (..., {reference_codes.shape[1]}), not {codes.shape}.")
     if not 1 <= k <= len(reference_codes):
@@ -180,7 +183,8 @@ def _vote(labels: Array) -> Array:
     """The most frequent, and of equals the smallest, in each row, shape (n,)."""
     classes = np.unique(labels)
     counts = np.stack([np.count_nonzero(labels == each, axis=1) for each in classes], axis=1)
-    return classes[counts.argmax(1)]
+    winners: Array = classes[counts.argmax(1)]
+    return winners
 
 
 def _judge(codes: Array, labels: Array, clusters: Array, converged: bool, seed: int) -> Clustering:
@@ -196,7 +200,7 @@ def _judge(codes: Array, labels: Array, clusters: Array, converged: bool, seed: 
 
 
 def _checked(codes: Array, labels: Array) -> tuple[Array, Array]:
-    codes, labels = np.asarray(codes), np.asarray(labels)
+    codes, labels = np.asarray(codes, dtype=np.float64), np.asarray(labels)
     if codes.ndim != 2 or labels.shape != codes.shape[:1]:
         raise InputError(f"Codes need shape (n, latent) and labels (n,), not {codes.shape} and {labels.shape}.")
     if not np.isfinite(codes).all():

@@ -8,7 +8,7 @@ from digitvae.figures.animation import write_animation
 from digitvae.figures.maps import draw_classes, draw_clusters, draw_map, draw_paths, draw_posteriors
 from digitvae.figures.sheets import draw_grid, draw_pairs, draw_posterior_draws, draw_rows, draw_samples
 from digitvae.figures.style import to_png, to_svg
-from digitvae.figures.terms import draw_losses, draw_terms
+from digitvae.figures.terms import draw_losses, draw_terms, loss_limits
 
 __all__ = [
     "draw_classes",
@@ -23,6 +23,7 @@ __all__ = [
     "draw_rows",
     "draw_samples",
     "draw_terms",
+    "loss_limits",
     "to_png",
     "to_svg",
     "write_animation",

@@ -5,25 +5,32 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from PIL import Image
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+from digitvae.figures.style import INK
 
 _LAST = 2.5
+_TITLE = 30
 
 
-def write_animation(frames: Sequence[Sequence[bytes]], seconds: float = 1.2, height: int = 420) -> bytes:
+def write_animation(
+    frames: Sequence[Sequence[bytes]], titles: Sequence[str], seconds: float = 1.2, height: int = 420
+) -> bytes:
     """A GIF whose frames are PNG images set side by side; the last is shown longer, then it starts again.
 
     Args:
         frames: For each frame the PNG images, left to right.
+        titles: What is written above each frame.
         seconds: How long a frame is shown.
         height: Height of the animation in pixels.
 
     >>> out = io.BytesIO()
     >>> Image.new("RGB", (20, 10)).save(out, "png")
-    >>> write_animation([[out.getvalue()] * 2], height=10)[:6]
+    >>> write_animation([[out.getvalue()] * 2], ["epoch 1"], height=10)[:6]
     b'GIF89a'
     """
-    sheets = [_side_by_side(images, height) for images in frames]
+    sheets = [_side_by_side(images, title, height) for images, title in zip(frames, titles, strict=True)]
     palette = sheets[-1].quantize(128)
     indexed = [sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets]
     durations = [round(1000 * seconds)] * (len(indexed) - 1) + [round(1000 * seconds * _LAST)]
@@ -32,15 +39,17 @@ def write_animation(frames: Sequence[Sequence[bytes]], seconds: float = 1.2, hei
     return out.getvalue()
 
 
-def _side_by_side(images: Sequence[bytes], height: int) -> Image.Image:
+def _side_by_side(images: Sequence[bytes], title: str, height: int) -> Image.Image:
     parts = []
     for content in images:
         image = Image.open(io.BytesIO(content)).convert("RGB")
         width = round(image.width * height / image.height)
         parts.append(image.resize((width, height), Image.Resampling.LANCZOS))
-    sheet = Image.new("RGB", (sum(part.width for part in parts), height), "white")
+    sheet = Image.new("RGB", (sum(part.width for part in parts), height + _TITLE), "white")
     left = 0
     for part in parts:
-        sheet.paste(part, (left, 0))
+        sheet.paste(part, (left, _TITLE))
         left += part.width
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), _TITLE * 2 // 3)
+    ImageDraw.Draw(sheet).text((8, 4), title, fill=INK, font=font)
     return sheet

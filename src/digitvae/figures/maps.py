@@ -216,6 +216,7 @@ def _densities(axes: Axes, values: Array, labels: Array | None, limit: float, pr
         base = top
     if prior:
         normal = np.exp(-0.5 * at**2) / np.sqrt(2 * np.pi)
+        at, normal = at[normal > 0.004], normal[normal > 0.004]
         axes.plot(*((at, normal) if upright else (normal, at)), color=INK, linewidth=1, linestyle=(0, (3, 1.5)))
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -48,7 +48,7 @@ def draw_grid(images: Array, ticks: Array, names: tuple[str, str]) -> Figure:
 def draw_samples(images: Array, columns: int) -> Figure:
     """Digits in rows of `columns`; images of shape (n, 28, 28), in [0, 1]."""
     rows = -(-len(images) // columns)
-    figure = new_figure(WIDTH * rows / columns)
+    figure = new_figure(WIDTH * rows / columns + 0.04)
     axes = figure.add_subplot()
     axes.imshow(ink(tile(images, columns, gap=2)), interpolation="none")
     bare(axes)

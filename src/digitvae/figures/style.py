@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 P = ParamSpec("P")
@@ -40,10 +41,10 @@ PALETTE = (
     "#117733",
     "#999933",
     "#44aa99",
-    "#88ccee",
-    "#ddcc77",
+    "#4aa3dc",
+    "#d0a92c",
 )
-"""One colour per digit: Paul Tol's "muted" scheme and a grey, dealt out so that digits which look alike (4, 7, 9 and
+"""One colour per digit: Paul Tol's "muted" scheme, its two lightest darkened, and a grey, dealt out so that digits which look alike (4, 7, 9 and
 3, 5, 8) are far apart also for colour-blind readers. The maps name the digits in place as well."""
 
 UNLABELLED = PEN
@@ -98,19 +99,26 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure, in inches; it is laid out so that nothing is cut off."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr, call-arg]
     return figure
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once, not again for each format."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def to_png(figure: Figure, dpi: int = 160) -> bytes:
     """The figure on white, as it is kept beside a snapshot."""
-    images: list[AxesImage] = list(figure.findobj(AxesImage))  # type: ignore[arg-type]
+    images: list[AxesImage] = list(figure.findobj(AxesImage))
     before = [image.get_interpolation() for image in images]
     for image in images:
         image.set_interpolation("bicubic")
     with mpl.rc_context(_RC):
+        _settle(figure)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     for image, interpolation in zip(images, before, strict=True):
@@ -121,6 +129,7 @@ def to_png(figure: Figure, dpi: int = 160) -> bytes:
 def to_svg(figure: Figure, dpi: int = 160) -> str:
     """The figure on nothing, with type in the reader's own font, to stand in a page; `dpi` is that of its points."""
     with mpl.rc_context(_RC):
+        _settle(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()

@@ -64,7 +64,7 @@ class VAE(nn.Module):
                 else NormalMixture(config.latent_dim, config.mixture_components)
             )
             encoder = ENCODERS[config.network](config.latent_dim, config.encoder, config.activation)
-            decoder = DECODERS[config.network](config.latent_dim, config.decoder, config.activation)
+            decoder = DECODERS[config.network](config.latent_dim, config.decoder, config.activation, config.basis)
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
         return cls(prior, encoder, decoder, likelihood)
 

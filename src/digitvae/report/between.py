@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from digitvae.figures import draw_paths, draw_rows
-from digitvae.generation import Support, decode_images, extrapolate, interpolate, nearest_images, path_positions, sample
+from digitvae.generation import decode_images, nearest_images, sample
+from digitvae.latent import Support, extrapolate, interpolate, path_positions
 from digitvae.report.coded import Array, Coded, pixels, plane, stream, unit
 from digitvae.report.parts import Picture, Table, number, percent, picture
 
@@ -18,16 +19,18 @@ BETWEEN = 9
 BEYOND = 1.0
 WALK = 13
 FINE = 601
-MADE = 500
+MADE = 200
 """Generated and validation digits whose nearest training digits are looked for."""
 
 
 @dataclass(frozen=True)
 class PathsSection:
-    """Words and pictures of paths between digits."""
+    """Words and pictures of paths between digits; no plane where there is one latent dimension."""
 
     texts: Sequence[str]
-    pictures: Sequence[Picture]
+    between: Picture
+    beyond: Picture
+    plane: Picture | None
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,20 @@ def paths_section(coded: Coded, limit: float, data: str) -> PathsSection:
     ends = [(coded.posterior.loc[a], coded.posterior.loc[b]) for a, b in pairs]
     texts = [
         "Codes on a line between two real digits decode to digits that change step by step. The straight path is the "
-        "shortest; the spherical one turns around the origin and keeps its distance from it, so that it stays where "
-        "the prior has its mass. In a plane the two differ little; they part company in many dimensions.",
+        "shortest; the spherical one turns around the origin and changes its distance from it evenly. That matters in "
+        "many dimensions, where a straight path cuts through a middle in which hardly any codes lie; in a plane the "
+        "spherical path may just be a longer way round, past other digits.",
         f"Going on along the same line, the decoder still answers, but soon nothing supports the answer. A code counts "
         f"as inside the data's support when its tenth-nearest code, of {len(coded.reference):,} training digits, is "
         f"within {number(support.limit)} latent units, as it is for 99 % of these digits themselves. Red marks what "
         "lies outside.",
     ]
-    pictures = [_between_picture(coded, pairs, ends, names, data)]
-    if coded.model.latent_dim > 1:
-        pictures.append(_plane_picture(coded, ends, names, support, limit))
-    pictures.append(_beyond_picture(coded, ends, names, support, data))
-    return PathsSection(texts, pictures)
+    return PathsSection(
+        texts,
+        _between_picture(coded, pairs, ends, names, data),
+        _beyond_picture(coded, ends, names, support, data),
+        _plane_picture(coded, ends, names, support, limit) if coded.model.latent_dim > 1 else None,
+    )
 
 
 def _pairs(coded: Coded) -> list[tuple[int, int]]:
@@ -96,8 +101,8 @@ def _between_picture(
         "Interpolation",
         f"Rows of digits that change from one real validation digit to another: {', '.join(names)}; each once straight "
         "and once along the sphere.",
-        f"Framed: real validation digits. Between them, from a to b, {BETWEEN} codes decoded; a and b are the posterior "
-        f"means of the two. {data}.",
+        f"Framed: real validation digits. Between them, from a to b, {BETWEEN} codes decoded; a and b are the "
+        f"posterior means of the two. {data}.",
     )
 
 
@@ -180,13 +185,14 @@ def new_section(coded: Coded, train_images: Array, data: str, seed: int) -> NewS
     made_apart, real_apart = apart[:, 0], floor[:, 0]
     copies = int((made_apart == 0).sum())
     close = float(torch.quantile(real_apart, 0.01))
-    below = float((made_apart < close).float().mean())
+    nearer = int((made_apart < close).sum())
     texts = [
         "A model that only remembered its training digits would give them back. So each generated digit is held "
         f"against all {len(train_images):,} training digits, pixel by pixel. The floor is what real digits do that the "
         "model was not trained on: how near is the nearest training digit to them?",
         f"{'None' if copies == 0 else copies} of {MADE} generated digits {'is' if copies < 2 else 'are'} equal to a "
-        f"training digit, and {percent(below)} come nearer to one than 99 % of the real validation digits do. Generated "
+        f"training digit, and {nearer or 'none'} come{'s' if nearer == 1 else ''} "
+        f"nearer to one than 99 % of the real validation digits do. Generated "
         "digits are smoother than real ones, and smooth images are near to many: a smaller typical distance alone is "
         "no sign of copying.",
     ]
@@ -195,12 +201,13 @@ def new_section(coded: Coded, train_images: Array, data: str, seed: int) -> NewS
     sheet = draw_rows(pairs, ["made", "nearest\nreal"], [f"{d:.1f}" for d in made_apart[shown]])
     rows = [
         [name, f"{len(d):,}", *(number(float(torch.quantile(d, q))) for q in (0.05, 0.5, 0.95))]
-        for name, d in (("generated", made_apart), ("real, validation (the floor)", real_apart))
+        for name, d in (("generated", made_apart), ("real (the floor)", real_apart))
     ]
     table = Table(
         "Distance to the nearest training digit",
-        f"Euclidean distance over 784 pixels, where ink is 1. {data}.",
-        ["digits", "number", "5 % below", "median", "95 % below"],
+        f"Euclidean distance over 784 pixels, where ink is 1: the median, and what 5 % and 95 % of the digits lie "
+        f"below. {data}.",
+        ["digits", "number", "5 %", "median", "95 %"],
         rows,
     )
     return NewSection(

@@ -115,8 +115,8 @@ def _verdict(scores: ClusterScores) -> str:
     best = max(scores.k_means.accuracy, scores.gaussian_mixture.accuracy)
     gap = scores.neighbor_accuracy - best
     text = (
-        f"At the last snapshot {percent(best)} of the digits lie in the cluster that is matched to their class, while a "
-        f"vote of the {NEIGHBORS} nearest training codes names {percent(scores.neighbor_accuracy)} of them rightly."
+        f"At the last snapshot {percent(best)} of the digits lie in the cluster that is matched to their class, while "
+        f"a vote of the {NEIGHBORS} nearest training codes names {percent(scores.neighbor_accuracy)} of them rightly."
     )
     if gap > 0.05:
         text += (
@@ -154,7 +154,7 @@ def _table(coded: Sequence[Coded], scores: Sequence[ClusterScores | None], data:
         f"nearest of {votes:,} training codes have; it is the same for both methods. {data}."
     )
     head = ["epoch", "method", "accuracy", "NMI", "ARI", "silhouette", f"{NEIGHBORS}-neighbour vote"]
-    return Table("Clustering by snapshot", caption, head, rows)
+    return Table("Clustering by snapshot", caption, head, rows, left=2)
 
 
 def _matched(labels: Array, clusters: Array) -> Array:
@@ -164,6 +164,5 @@ def _matched(labels: Array, clusters: Array) -> Array:
     rows, columns = linear_sum_assignment(counts, maximize=True)
     partner = dict(zip(names[columns], classes[rows], strict=True))
     spare = iter(sorted(set(range(CLUSTERS)) - set(partner.values())))
-    return np.vectorize(lambda name: partner[name] if name in partner else next(spare))(names)[
-        np.searchsorted(names, clusters)
-    ]
+    renamed: Array = np.array([partner[name] if name in partner else next(spare) for name in names])
+    return renamed[np.searchsorted(names, clusters)]

@@ -12,7 +12,8 @@ from torch import Tensor
 from digitvae.data import Digits
 from digitvae.evaluation.clustering import NEIGHBORS, neighbor_vote
 from digitvae.figures import draw_grid, draw_rows
-from digitvae.generation import add_direction, decode_images, direction_grid, mean_difference
+from digitvae.generation import decode_images
+from digitvae.latent import add_direction, direction_grid, mean_difference
 from digitvae.morphometry import Morphometry, measure
 from digitvae.report.coded import Array, Coded, pixels, unit
 from digitvae.report.parts import Picture, Table, number, percent, picture
@@ -27,6 +28,9 @@ AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 SHOWN = 6
 FEW = 30
 """Fewest digits of a class, or of all, that a direction is averaged from."""
+
+
+_Changed = tuple[list[Morphometry], Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def features_section(coded: Coded, data: str) -> FeaturesSection | None:
     directions = _find(coded)
     if directions is None:
         return None
-    table = _table(coded, directions, data)
+    changed = {name: _changed(coded, direction) for name, direction in _changes(directions)}
     texts = [
         f"A feature can be found without training anything: measure {directions.digits:,} training digits, average the "
         "codes of the third that leans most to the right and of the third that leans least, and take the difference. "
@@ -70,9 +74,10 @@ def features_section(coded: Coded, data: str) -> FeaturesSection | None:
         )
         + "The same for the thickness of the strokes. One unit is the difference between the two thirds; it can be "
         "added to the code of any other digit, and both can be added together.",
-        _verdict(coded, directions),
+        _verdict(coded, changed),
     ]
-    return FeaturesSection(texts, [_rows_picture(coded, directions, data), _grid_picture(coded, directions)], table)
+    pictures = [_rows_picture(coded, directions, data), _grid_picture(coded, directions)]
+    return FeaturesSection(texts, pictures, _table(coded, changed, data))
 
 
 def _find(coded: Coded) -> _Directions | None:
@@ -108,22 +113,21 @@ def _changes(directions: _Directions) -> list[tuple[str, Tensor]]:
     ]
 
 
-def _changed(coded: Coded, direction: Tensor) -> tuple[list[Morphometry], Tensor]:
+def _changed(coded: Coded, direction: Tensor) -> _Changed:
     """Measurements of the first validation digits with each amount of a direction added, and the codes."""
     codes = add_direction(coded.posterior.loc[:CHANGED], direction, AMOUNTS)
     return [measure(images) for images in decode_images(coded.model, codes)], codes
 
 
-def _table(coded: Coded, directions: _Directions, data: str) -> Table:
+def _table(coded: Coded, changed: dict[str, _Changed], data: str) -> Table:
     labels, votes = coded.validation.labels, coded.reference.labels
-    voted = labels is not None and votes is not None and len(coded.reference) >= NEIGHBORS
     rows = []
-    for name, direction in _changes(directions):
-        measured, codes = _changed(coded, direction)
-        for amount, values, changed in zip(AMOUNTS, measured, codes.numpy(), strict=True):
+    for name, (measured, codes) in changed.items():
+        for amount, values, moved in zip(AMOUNTS, measured, codes.numpy(), strict=True):
             kept = None
-            if voted:
-                kept = float(np.mean(neighbor_vote(coded.reference_codes.numpy(), votes, changed) == labels[:CHANGED]))
+            if labels is not None and votes is not None and len(votes) >= NEIGHBORS:
+                named = neighbor_vote(coded.reference_codes.numpy(), votes, moved)
+                kept = float(np.mean(named == labels[:CHANGED]))
             rows.append([name, _signed(amount), _mean(values.slant), _mean(values.thickness), percent(kept, 0)])
     count = min(CHANGED, len(coded.validation))
     caption = (
@@ -131,17 +135,16 @@ def _table(coded: Coded, directions: _Directions, data: str) -> Table:
         f"right, thickness in pixels. Kept: share that most of {NEIGHBORS} nearest training codes give the digit's own "
         f"class. {data}."
     )
-    return Table("Features, measured", caption, ["added", "amount", "slant", "thickness", "class kept"], rows)
+    return Table("Features, measured", caption, ["added", "amount", "slant", "thickness", "kept"], rows)
 
 
-def _verdict(coded: Coded, directions: _Directions) -> str:
-    slant, _ = _changed(coded, directions.slant)
-    thickness, _ = _changed(coded, directions.thickness)
+def _verdict(coded: Coded, changed: dict[str, _Changed]) -> str:
+    (slant, _), (thickness, _) = changed["slant"], changed["thickness"]
     lean = [float(np.nanmean(slant[i].slant)) for i in (1, 3)]
     width = [float(np.nanmean(thickness[i].thickness)) for i in (1, 3)]
     text = (
-        f"Measured on {min(CHANGED, len(coded.validation)):,} validation digits, going from −1 to +1 unit of slant moves "
-        f"the mean slant from {number(lean[0], 1)}° to {number(lean[1], 1)}°, and going from −1 to +1 of thickness moves "
+        f"Measured on {min(CHANGED, len(coded.validation)):,} validation digits, going from −1 to +1 unit of slant "
+        f"moves the mean slant from {number(lean[0], 1)}° to {number(lean[1], 1)}°, and from −1 to +1 of thickness "
         f"the mean thickness from {number(width[0])} to {number(width[1])} pixels."
     )
     if coded.model.latent_dim <= 3:
@@ -186,8 +189,8 @@ def _grid_picture(coded: Coded, directions: _Directions) -> Picture:
         [
             _signed(AMOUNTS[size - 1 - row]),
             *(
-                f"{number(float(flat.slant[row * size + column]), 0)}° / {number(float(flat.thickness[row * size + column]), 1)}"
-                for column in range(size)
+                f"{number(float(flat.slant[i]), 0)}° / {number(float(flat.thickness[i]), 1)}"
+                for i in range(row * size, (row + 1) * size)
             ),
         ]
         for row in range(size)

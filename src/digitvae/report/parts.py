@@ -23,6 +23,7 @@ class Table:
         head: The names of the columns.
         rows: Their cells as text; the first of each row names it.
         words: Whether its cells are sentences, not numbers.
+        left: How many of its columns, 1 or 2, hold names.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: bool = False
+    left: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def svg_uri(svg: str) -> str:
     text = re.sub(r"\s*\n\s*", " ", svg.replace('"', "'"))
     # matplotlib breaks base64 into lines; the browser passes over white space in it, but it costs bytes.
     text = re.sub(r"(?<=base64,)[^']+", lambda m: m[0].replace(" ", ""), text)
-    return "data:image/svg+xml," + quote(text, safe=" !$&'()*+,-./:;=?@[]_~{}|^")
+    return "data:image/svg+xml," + quote(text, safe=" !$'()*+,-./:;=?@[]_~{}|^")
 
 
 def image_uri(content: bytes, kind: str) -> str:

@@ -19,7 +19,8 @@ from digitvae.figures import (
     draw_samples,
     to_png,
 )
-from digitvae.generation import decode_images, latent_grid, reconstruct, sample, traverse
+from digitvae.generation import decode_images, latent_grid, reconstruct, sample
+from digitvae.latent import traverse
 from digitvae.report.coded import Array, Coded, pixels, plane, stream, unit
 from digitvae.report.learning import Curves, losses_figure, losses_picture
 from digitvae.report.parts import Picture, Table, listed, number, percent, picture
@@ -39,14 +40,14 @@ class SnapshotSection:
         id: Its anchor.
         epoch: The epoch.
         text: The snapshot in a sentence or two.
-        columns: Its pictures, in two columns.
+        cells: Its pictures in reading order; those of a cell stand below each other, and two cells side by side.
         files: Its PNG figures by file name.
     """
 
     id: str
     epoch: int
     text: str
-    columns: Sequence[Sequence[Picture]]
+    cells: Sequence[Sequence[Picture]]
     files: dict[str, bytes]
 
 
@@ -80,8 +81,8 @@ def snapshot_section(
     )
     if kept is not None:
         text += f" Of draws from the posterior, {percent(kept)} keep the class of their image."
-    columns = [[grid, draws, samples], [chart, clouds, pairs, curve]]
-    return SnapshotSection(f"epoch-{coded.epoch:04d}", coded.epoch, text, columns, files)
+    cells = [[grid], [chart], [draws], [clouds], [samples], [pairs, curve]]
+    return SnapshotSection(f"epoch-{coded.epoch:04d}", coded.epoch, text, cells, files)
 
 
 @dataclass(frozen=True)
@@ -127,19 +128,23 @@ def _map(coded: Coded, limit: float, data: str) -> _Drawn:
         caption += " With one latent dimension all points lie on a line; look at the density above it."
     caption += " At the edges: the density along each axis" + (", split by class" if labels is not None else "")
     caption += ", and the prior, dashed." if normal else "."
-    caption += f" Same axes in all snapshots; {outside:,} points lie outside them. {data}."
+    caption += f" Same axes in all snapshots; {_outside(outside)}. {data}."
     tables = [_codes_table(coded, data)]
-    classes = "" if labels is None else " coloured by digit and named where their points are densest"
+    classes = "" if labels is None else ", coloured by digit and named where their points are densest"
     return _Drawn(
         "map",
         draw_map(codes, labels, limit, coded.names, prior=normal),
         "Validation digits in the latent plane",
-        f"Scatter plot of {len(codes):,} validation digits in the latent plane after epoch {coded.epoch},{classes or ''} "
+        f"Scatter plot of {len(codes):,} validation digits in the latent plane after epoch {coded.epoch}{classes}, "
         f"with densities along both axes. The table below gives mean and spread"
         + (" of each class." if labels is not None else "."),
         caption,
         tables,
     )
+
+
+def _outside(count: int) -> str:
+    return "no point lies outside" if count == 0 else f"{count:,} point{'s lie' if count > 1 else ' lies'} outside"
 
 
 def _codes_table(coded: Coded, data: str) -> Table:
@@ -214,7 +219,7 @@ def _posteriors(coded: Coded, limit: float, data: str, seed: int) -> tuple[_Draw
     rows = _Drawn(
         "posterior",
         draw_posterior_draws(unit(coded.validation.images[chosen]), images, names, shares),
-        "New digits, same class?" if each is not None else "Draws from the posterior",
+        "New digits of the same class" if each is not None else "Draws from the posterior",
         f"{len(chosen)} validation digits, each followed by {DRAWS} images decoded from draws of its posterior, after "
         f"epoch {coded.epoch}."
         + (
@@ -223,7 +228,6 @@ def _posteriors(coded: Coded, limit: float, data: str, seed: int) -> tuple[_Draw
             else f" Draws that keep the class: {listed([f'{n}: {s}' for n, s in zip(names, shares, strict=True)])}."
         ),
         f"One validation digit per class, the first, and {DRAWS} draws from its posterior.{said} {data}.",
-        [table],
     )
     ellipses = _Drawn(
         "posterior-plane",

@@ -1,0 +1,280 @@
+"""The whole page: what it opens with, its sections in order, and how the run was made."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from digitvae.config import Config
+from digitvae.data import Splits
+from digitvae.distributions import StandardNormal
+from digitvae.errors import RunError
+from digitvae.evaluation.clustering import NEIGHBORS, ClusterScores
+from digitvae.figures import draw_samples, loss_limits, write_animation
+from digitvae.generation import decode_images
+from digitvae.report.between import new_section, paths_section
+from digitvae.report.clusters import cluster_section, scores_of
+from digitvae.report.coded import Coded, axis_limit, pixels
+from digitvae.report.features import features_section
+from digitvae.report.learning import (
+    Curves,
+    collapse_words,
+    fit_words,
+    losses_figure,
+    losses_picture,
+    overfits,
+    rates_table,
+    sound_words,
+    terms_picture,
+)
+from digitvae.report.made import how_made, stopped_words
+from digitvae.report.parts import Picture, duration, image_uri, number, percent, picture
+from digitvae.report.snapshots import SnapshotSection, snapshot_section
+from digitvae.report.structure import networks
+from digitvae.report.words import RIVALS
+from digitvae.rundir import RunDirectory
+
+RIBBON = 22
+RIBBON_RADIUS = 1.6
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the report is written from.
+
+    Attributes:
+        page: What the template shows.
+        files: PNG figures of each snapshot: by epoch, by file name.
+        animation: The snapshots as a GIF; None where there is only one.
+    """
+
+    page: dict[str, Any]
+    files: dict[int, dict[str, bytes]]
+    animation: bytes | None
+
+
+def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) -> Made:
+    """Compute everything that the page shows.
+
+    Raises:
+        RunError: If the run has no snapshot yet, or its files are missing or damaged.
+    """
+    config, manifest = run.config(), run.manifest()
+    curves = Curves.from_metrics(run.metrics())
+    epochs = [epoch for epoch in run.snapshot_epochs() if epoch <= curves.epochs[-1]] if len(curves.epochs) else []
+    if not epochs:
+        raise RunError(f"{run.path} has no snapshot yet; train it to the first of its snapshot epochs.")
+    seed = config.training.seed
+    data = f"{_data_title(splits)}, {len(splits.validation):,} validation digits"
+    coded, scores = [], []
+    for epoch in epochs:
+        notify(f"Looking at epoch {epoch}: codes and clusters")
+        coded.append(Coded.load(run, epoch, splits))
+        scores.append(scores_of(coded[-1], seed))
+    limit, last_epoch = axis_limit(coded), int(curves.epochs[-1])
+    limits = loss_limits(curves.train["loss"], curves.validation["loss"])
+    snapshots = []
+    for each in coded:
+        notify(f"Drawing epoch {each.epoch}")
+        snapshots.append(snapshot_section(each, curves, limits, last_epoch, limit, data, seed))
+    last = coded[-1]
+    animation = _animation(snapshots)
+    notify("Moving codes: paths, features, neighbours")
+    page = {
+        "title": f"{config.recipe}: a VAE of handwritten digits",
+        "run": f"Recipe {config.recipe} · run {run.path.name} · {_data_title(splits)}",
+        "headline": f"What a VAE learned from {manifest['data']['training']:,} handwritten digits",
+        "lede": _lede(config, last),
+        "facts": _facts(curves, scores[-1], last, manifest),
+        "notices": _notices(run, config, manifest, curves, splits),
+        "ribbon": _ribbon(last),
+        "snapshots_title": _count_title(len(snapshots)),
+        "snapshots_text": _snapshots_text(len(snapshots), run, curves),
+        "snapshots": snapshots,
+        "animation": None if animation is None else _animation_picture(animation, epochs, data),
+        "learning": {
+            "texts": fit_words(curves),
+            "losses": losses_picture(losses_figure(curves, limits, last_epoch), curves, data),
+            "terms": terms_picture(curves, data),
+            "sound": sound_words(config, curves),
+            "rates": rates_table(curves, data),
+        },
+        "clusters": cluster_section(coded, scores, limit, data, seed),
+        "between": paths_section(last, limit, data),
+        "features": features_section(last, data),
+        "new": new_section(last, splits.train.images, data, seed),
+        "networks": _networks(last),
+        "theory": _theory(config, last),
+        "made": how_made(run, config, manifest),
+    }
+    notify("Writing the page")
+    return Made(page, {section.epoch: section.files for section in snapshots}, animation)
+
+
+def _data_title(splits: Splits) -> str:
+    return splits.caption.removesuffix(f", {len(splits.train):,} training digits")
+
+
+def _lede(config: Config, last: Coded) -> str:
+    latent = last.model.latent_dim
+    text = (
+        f"A variational autoencoder squeezes each 28 × 28 image into {latent} number{'s' if latent > 1 else ''} and "
+        "learns to draw digits from them. "
+    )
+    if last.validation.labels is not None:
+        return text + "It was never told which digit is which."
+    return text + "These images have no labels, so what asks for classes is left out."
+
+
+def _facts(curves: Curves, scores: ClusterScores | None, last: Coded, manifest: dict[str, Any]) -> list[dict[str, str]]:
+    validation, best = curves.validation["loss"], curves.best
+    lowest = "" if best == len(validation) - 1 else f"; lowest {validation[best]:.2f} after epoch {curves.epochs[best]}"
+    facts = [
+        {
+            "value": number(validation[-1]),
+            "unit": "nats",
+            "text": f"validation loss per image after epoch {curves.epochs[-1]}{lowest}",
+        }
+    ]
+    if scores is not None:
+        facts.append(
+            {
+                "value": percent(scores.neighbor_accuracy).removesuffix(" %"),
+                "unit": "%",
+                "text": f"of validation digits are named rightly by their {NEIGHBORS} nearest training codes",
+            }
+        )
+    sessions = manifest["sessions"]
+    seconds = sum(session.get("seconds", 0) for session in sessions)
+    value, _, unit = duration(seconds).partition(" ")
+    machine = sessions[-1] if sessions else {}
+    where, threads = machine.get("processor", "an unknown processor"), machine.get("threads", 1)
+    if machine.get("device", "cpu") != "cpu":
+        where = machine["device"]
+    facts.append(
+        {"value": value, "unit": unit, "text": f"of training on {where}, {threads} thread{'' if threads == 1 else 's'}"}
+    )
+    data = manifest["data"]
+    facts.append(
+        {
+            "value": f"{data['training']:,}",
+            "unit": "digits",
+            "text": f"to train on, {data['validation']:,} to validate with; SHA-256 {data['sha256'][:12]}…",
+        }
+    )
+    return facts
+
+
+def _notices(run: RunDirectory, config: Config, manifest: dict[str, Any], curves: Curves, splits: Splits) -> list[str]:
+    notices = list(manifest["data"]["notes"])
+    if stopped := stopped_words(run, config, curves):
+        notices.append(stopped)
+    if overfits(curves):
+        best = curves.best
+        rise = curves.validation["loss"][-1] - curves.validation["loss"][best]
+        notices.append(
+            f"The run overfits: the validation loss is {number(rise)} nats above its lowest value, which it had after "
+            f"epoch {curves.epochs[best]}. Those weights are in checkpoints/best."
+        )
+    if collapsed := collapse_words(curves):
+        notices.append(collapsed)
+    if splits.validation.labels is None:
+        notices.append("These digits have no labels: class colours, clusters and votes are left out.")
+    if config.model.latent_dim > 2:
+        notices.append(
+            f"The model has {config.model.latent_dim} latent dimensions. Maps and grids show the first two; clusters, "
+            "votes, paths and support use all of them."
+        )
+    if config.data.binarization != "none":
+        notices.append(
+            f"The losses are of digits with binarization “{config.data.binarization}”, each pixel 0 or 1; the figures "
+            "show the model the grey digits."
+        )
+    return notices
+
+
+def _ribbon(last: Coded) -> Picture:
+    turn = torch.arange(RIBBON) / RIBBON * 2 * math.pi
+    codes = torch.zeros(RIBBON, last.model.latent_dim)
+    codes[:, 0] = RIBBON_RADIUS * torch.cos(turn)
+    if last.model.latent_dim > 1:
+        codes[:, 1] = RIBBON_RADIUS * torch.sin(turn)
+    where = "a circle in the latent plane" if last.model.latent_dim > 1 else "the latent line, there and back"
+    return picture(
+        draw_samples(pixels(decode_images(last.model, codes)), RIBBON),
+        "A walk",
+        f"{RIBBON} generated digits in a row, each flowing into the next.",
+        f"Nobody wrote these: {RIBBON} steps around {where}, decoded.",
+    )
+
+
+def _count_title(count: int) -> str:
+    words = {1: "One snapshot", 2: "Two snapshots", 3: "Three snapshots", 4: "Four snapshots", 5: "Five snapshots"}
+    return f"{words.get(count, f'{count} snapshots')} of training"
+
+
+def _snapshots_text(count: int, run: RunDirectory, curves: Curves) -> str:
+    if count == 1:
+        return "The model as it was after this epoch: what it draws, where it puts the digits, what it keeps of them."
+    return (
+        "The model after each of these epochs: what it draws, where it puts the digits, what it keeps of them. All "
+        "axes, random codes and chosen digits stay the same, so what changes is the model. Step with the arrow keys, "
+        "or play."
+    )
+
+
+def _animation(snapshots: Sequence[SnapshotSection]) -> bytes | None:
+    if len(snapshots) < 2:
+        return None
+    frames = [[section.files["grid.png"], section.files["map.png"]] for section in snapshots]
+    return write_animation(frames, [f"epoch {section.epoch}" for section in snapshots])
+
+
+def _animation_picture(animation: bytes, epochs: Sequence[int], data: str) -> Picture:
+    with Image.open(io.BytesIO(animation)) as image:
+        width, height = image.size
+    return Picture(
+        image_uri(animation, "gif"),
+        width,
+        height,
+        "Animation",
+        f"Animation over the epochs {', '.join(map(str, epochs))}: the decoded latent plane beside the map of the "
+        "validation digits.",
+        f"The decoded plane and the map at each snapshot; also in snapshots/training.gif. {data}.",
+        ink=False,
+    )
+
+
+def _networks(last: Coded) -> dict[str, Any]:
+    encoder, decoder, trained, everything = networks(last.model)
+    rest = everything - trained
+    text = (
+        "Read from the model itself: "
+        + (
+            f"{everything:,} numbers in all, of which {trained:,} are trained; the other {rest:,} are running "
+            "statistics of batch normalisation"
+            if rest
+            else f"{trained:,} numbers, all of them trained"
+        )
+        + ". Each bar's width is the logarithm of how many values the layer gives out: the encoder narrows to the "
+        "code, the decoder widens again."
+    )
+    return {"text": text, "parts": [encoder, decoder]}
+
+
+def _theory(config: Config, last: Coded) -> dict[str, Any]:
+    return {
+        "bernoulli": config.model.likelihood == "bernoulli",
+        "grey": config.data.binarization == "none",
+        "normal_prior": isinstance(last.model.prior, StandardNormal),
+        "beta": f"{config.training.beta:g}",
+        "plain": bool(np.isclose(config.training.beta, 1)),
+        "rivals": RIVALS,
+    }
