@@ -50,7 +50,9 @@ class MLPEncoder(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent)."""
         h = self.body(x)
-        return self.loc(h), self.log_var(h)
+        # log_var bends to stay under 1: no posterior needs to be much wider than the prior, and the variance of one
+        # odd image, taken through exp, can otherwise blow up a whole run.
+        return self.loc(h), 1 - nn.functional.softplus(1 - self.log_var(h))
 
     def center(self, mean: Tensor) -> None:
         """Move the initial biases so that the first layer sees images minus `mean`, shape (1, 28, 28)."""

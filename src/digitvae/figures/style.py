@@ -44,8 +44,10 @@ PALETTE = (
     "#4aa3dc",
     "#d0a92c",
 )
-"""One colour per digit: Paul Tol's "muted" scheme, its two lightest darkened, and a grey, dealt out so that digits which look alike (4, 7, 9 and
-3, 5, 8) are far apart also for colour-blind readers. The maps name the digits in place as well."""
+"""One colour per digit: Paul Tol's "muted" scheme, its two lightest darkened, and a grey. They are dealt out so that
+digits which look alike (4, 7, 9 and 3, 5, 8) are far apart also for colour-blind readers; the maps name the digits in
+place as well.
+"""
 
 UNLABELLED = PEN
 

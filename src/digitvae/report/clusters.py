@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
@@ -44,9 +46,12 @@ def partitions(codes: Array, seed: int) -> tuple[tuple[Array, Array], tuple[Arra
 
     For the eye only: `cluster_scores` gives the numbers, and a test holds these clusters against them.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the table says where a fit did not converge
+        mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, max_iter=300, random_state=seed)
+        components = mixture.fit_predict(codes)
     k_means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit(codes)
-    mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, max_iter=300, random_state=seed)
-    return (k_means.labels_, k_means.cluster_centers_), (mixture.fit_predict(codes), mixture.means_)
+    return (k_means.labels_, k_means.cluster_centers_), (components, mixture.means_)
 
 
 def cluster_section(

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from digitvae.checkpoint import load_model
+from digitvae.errors import RunError
+from digitvae.evaluation.clustering import cluster_scores, hungarian_accuracy
+from digitvae.generation import encode_images
+from digitvae.networks import count_parameters
+from digitvae.report import write_report
+from digitvae.report.clusters import partitions
+from digitvae.report.learning import Curves, collapse_words, fit_words, overfits
+from digitvae.rundir import RunDirectory
+
+FIGURES = ["grid", "losses", "map", "posterior", "posterior-plane", "reconstructions", "samples"]
+
+
+@pytest.fixture(params=["written", "unlabelled"])
+def any_report(request):
+    return request.getfixturevalue(request.param)
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").replace(",", "").removesuffix(" %"))
+
+
+def test_nothing_is_fetched_from_outside(any_report) -> None:
+    for tag, attributes in any_report.page.elements:
+        for name in ("src", "href", "srcset", "action", "poster", "data"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, name)
+    outside = set(re.findall(r"https?://[^\s\"'<>)]+", any_report.html))
+    assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "@import" not in any_report.html
+    assert not re.search(r"url\((?!'?#)", any_report.html)
+
+
+def test_links_lead_to_ids_and_ids_are_unique(any_report) -> None:
+    ids = [attributes["id"] for _, attributes in any_report.page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = [a["href"][1:] for a in any_report.page.all("a")]
+    for attribute in ("aria-labelledby", "aria-controls"):
+        used += [a[attribute] for _, a in any_report.page.elements if attribute in a]
+    assert used
+    assert set(used) <= set(ids)
+
+
+def test_every_picture_has_words(any_report) -> None:
+    pictures = any_report.page.all("img")
+    assert len(pictures) > 10
+    assert all(len(picture["alt"]) > 20 for picture in pictures)
+    assert all(int(picture["width"]) > 0 and int(picture["height"]) > 0 for picture in pictures)
+
+
+def test_headings_are_in_order_and_the_language_is_said(any_report) -> None:
+    page = any_report.page
+    assert page.all("html")[0]["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert page.all("a")[0]["class"] == "skip"
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("written", [1, 2, 3]), ("unlabelled", [2])])
+def test_every_snapshot_has_its_section_and_figures(name: str, epochs: list[int], request) -> None:
+    report = request.getfixturevalue(name)
+    sections = [a["id"] for a in report.page.all("article")]
+    assert sections == [f"epoch-{epoch:04d}" for epoch in epochs]
+    for epoch in epochs:
+        for figure in FIGURES:
+            with Image.open(report.run.snapshot(epoch) / f"{figure}.png") as image:
+                image.verify()
+        assert report.run.snapshot_epochs() == epochs
+
+
+def test_the_animation_has_a_frame_for_each_snapshot(written, unlabelled) -> None:
+    with Image.open(written.run.path / "snapshots" / "training.gif") as image:
+        assert image.n_frames == 3
+    assert sum(picture["src"].startswith("data:image/gif") for picture in written.page.all("img")) == 1
+    assert not (unlabelled.run.path / "snapshots" / "training.gif").exists()
+
+
+def test_losses_in_the_tables_are_those_of_the_metrics(written) -> None:
+    metrics = written.run.metrics()
+    *snapshots, whole = written.page.tables("Numbers: loss")
+    for table, until in zip([*snapshots, whole], [1, 2, 3, 3], strict=True):
+        rows = table[1:]
+        assert [int(row[0]) for row in rows] == list(range(1, until + 1))
+        for row, record in zip(rows, metrics, strict=False):
+            terms = [record[part][name] for part in ("train", "validation") for name in ("loss", "rate", "distortion")]
+            assert [number(cell) for cell in row[1:]] == pytest.approx(terms, abs=0.0051)
+
+
+def test_scores_in_the_table_are_those_of_the_evaluation(written) -> None:
+    (table,) = written.page.tables("Clustering by snapshot")
+    assert len(table) == 1 + 2 * 3
+    for row, epoch in ((1, 1), (5, 3)):
+        model, config = load_model(written.run.snapshot(epoch))
+        codes = encode_images(model, written.splits.validation.images).loc.numpy()
+        reference = encode_images(model, written.splits.train.images).loc.numpy()
+        labels = written.splits.validation.labels
+        scores = cluster_scores(codes, labels, reference, written.splits.train.labels, config.training.seed)
+        for line, clustering in ((table[row], scores.k_means), (table[row + 1], scores.gaussian_mixture)):
+            assert number(line[2]) == pytest.approx(100 * clustering.accuracy, abs=0.051)
+            assert [number(cell) for cell in line[3:6]] == pytest.approx(
+                [clustering.nmi, clustering.ari, clustering.silhouette], abs=0.00051
+            )
+            assert number(line[6]) == pytest.approx(100 * scores.neighbor_accuracy, abs=0.051)
+        for (found, _), clustering in zip(
+            partitions(codes, config.training.seed), (scores.k_means, scores.gaussian_mixture), strict=True
+        ):
+            assert hungarian_accuracy(labels, found) == clustering.accuracy
+
+
+def test_the_top_gives_the_final_loss_vote_and_data(written) -> None:
+    values = written.page.text("dd")
+    assert values[0] == f"{written.run.metrics()[-1]['validation']['loss']:.2f} nats"
+    assert values[1] == written.page.tables("Clustering by snapshot")[0][-1][-1]
+    assert values[3] == "600 digits"
+
+
+def test_posteriors_in_the_table_are_those_of_the_encoder(written) -> None:
+    model, _ = load_model(written.run.snapshot(3))
+    table = written.page.tables("Numbers: posteriors")[-1]
+    labels = written.splits.validation.labels
+    for row in table[1:]:
+        first = np.flatnonzero(labels == int(row[0]))[:1]
+        posterior = encode_images(model, written.splits.validation.images[first])
+        expected = [float(values[0, i]) for i in range(2) for values in (posterior.loc, posterior.scale)]
+        assert [number(cell) for cell in row[1:5]] == pytest.approx(expected, abs=0.00051)
+
+
+def test_the_diagrams_are_those_of_the_live_networks(written) -> None:
+    model, _ = load_model(written.run.snapshot(3))
+    for network in (model.encoder, model.decoder):
+        assert any(f"{count_parameters(network):,} parameters" in text for text in written.page.text("p"))
+    layers = written.page.text("li")
+    assert any("dense, ReLU" in layer and "25,120 parameters" in layer for layer in layers)
+
+
+def test_how_it_was_made_is_what_the_manifest_says(written) -> None:
+    manifest = json.loads((written.run.path / "manifest.json").read_text())
+    ((_, *rows),) = written.page.tables("Data and settings")
+    facts = dict(rows)
+    assert facts["data SHA-256"] == manifest["data"]["sha256"]
+    assert facts["seed"] == str(manifest["seed"])
+    ((_, *rows),) = written.page.tables("Sessions")
+    assert dict(rows)["torch"] == torch.__version__
+    assert manifest["sessions"][0]["command"] in written.page.text("pre")
+
+
+def test_the_same_run_gives_the_same_bytes(written) -> None:
+    figures = sorted(written.run.path.glob("snapshots/**/*.[pg][ni][gf]"))
+    before = [figure.read_bytes() for figure in figures]
+    write_report(written.run, written.splits)
+    assert written.run.report_file.read_text(encoding="utf-8") == written.html
+    assert [figure.read_bytes() for figure in figures] == before
+    assert not list(written.run.path.rglob("*.part"))
+
+
+def test_without_labels_what_asks_for_classes_is_left_out(unlabelled) -> None:
+    text = unlabelled.html
+    assert "no labels" in text
+    assert not unlabelled.page.tables("Clustering by snapshot")
+    assert "keep the class" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+    assert "Turned upright." in text
+
+
+def test_three_dimensions_are_said_to_be_shown_in_two(unlabelled) -> None:
+    assert "first two of 3" in unlabelled.html
+    ((_, *rows),) = unlabelled.page.tables("Rate of each dimension")
+    rates = unlabelled.run.metrics()[-1]["validation"]["rate_per_dimension"]
+    assert [number(row[1]) for row in rows] == pytest.approx([*rates, sum(rates)], abs=0.00051)
+
+
+def test_one_dimension_a_learned_prior_and_another_likelihood(make) -> None:
+    report = make("latent_dim=1", "prior=mixture", "likelihood=normal", "network=conv", "encoder=[4,8,16]",
+                  "decoder=[8,4]", "snapshots=[1]", "binarization=static", epochs=1)  # fmt: skip
+    assert "The latent line, decoded" in report.html
+    assert "learned mixture of Normals" in report.html
+    assert "running statistics of batch normalisation" in report.html
+    assert not report.page.tables("Rate of each dimension")
+    assert "binarization “static”" in report.html
+
+
+def test_a_stopped_run_says_so(make) -> None:
+    def shorten(out: Path) -> None:
+        config = (out / "config.toml").read_text()
+        (out / "config.toml").write_text(config.replace("epochs = 1", "epochs = 9"))
+
+    report = make("snapshots=[1]", epochs=1, change=shorten)
+    assert "stopped after epoch 1 of 9 planned" in report.html
+
+
+def test_a_run_without_snapshots_is_refused(written, tmp_path) -> None:
+    for name in ("config.toml", "manifest.json", "metrics.jsonl"):
+        (tmp_path / name).write_bytes((written.run.path / name).read_bytes())
+    with pytest.raises(RunError, match="no snapshot yet"):
+        write_report(RunDirectory(tmp_path), written.splits)
+
+
+def curves(train: list[float], validation: list[float], rates: list[float] | None = None) -> Curves:
+    def terms(values: list[float]) -> dict[str, np.ndarray]:
+        loss = np.array(values)
+        return {"loss": loss, "rate": loss * 0 + 5, "distortion": loss - 5}
+
+    each = None if rates is None else np.tile(rates, (len(train), 1))
+    return Curves(np.arange(1, len(train) + 1), terms(train), terms(validation), each)
+
+
+def test_overfitting_is_said_with_its_size() -> None:
+    said = curves([160, 150, 140], [160, 155, 158.5])
+    assert overfits(said)
+    assert "rose by 3.50" in " ".join(fit_words(said))
+    assert not overfits(curves([160, 150, 140], [160, 155, 155.2]))
+    assert "15.20 nats above training" in " ".join(fit_words(curves([160, 150, 140], [160, 155, 155.2])))
+    assert "no sign" in " ".join(fit_words(curves([160, 150, 149], [160, 150, 149.5])))
+
+
+def test_collapsed_dimensions_are_named() -> None:
+    assert "dimensions 1 and 3 have collapsed" in str(collapse_words(curves([1], [1], [0.001, 2.0, 0.0])))
+    assert collapse_words(curves([1], [1], [1.0, 2.0])) is None
