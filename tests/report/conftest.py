@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import torch
 
 from digitvae.config import Config, load_recipe
 from digitvae.data import Digits, Splits, load_splits
@@ -100,10 +99,7 @@ def make(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Make:
         html = write_report(run, splits).read_text(encoding="utf-8")
         return Written(run, splits, html, Page(html))
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield made
-    torch.set_num_threads(threads)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -114,8 +110,15 @@ def written(make: Make) -> Written:
 
 @pytest.fixture(scope="session")
 def unlabelled(make: Make, digits: Splits) -> Written:
-    """A report on images without labels and without a test set, with three latent dimensions and one snapshot."""
+    """A report on images without labels and without a test set, with three latent dimensions, one snapshot, and
+    more epochs planned than were run.
+    """
     bare = Splits(
         "mine", Digits(digits.train.images), Digits(digits.validation.images), None, digits.sha256, ("Turned upright.",)
     )
-    return make("latent_dim=3", "snapshots=[2]", splits=bare, epochs=2)
+
+    def plan_more(out: Path) -> None:
+        config = (out / "config.toml").read_text()
+        (out / "config.toml").write_text(config.replace("epochs = 2", "epochs = 9"))
+
+    return make("latent_dim=3", "snapshots=[2]", splits=bare, epochs=2, change=plan_more)

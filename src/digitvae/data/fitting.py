@@ -34,8 +34,12 @@ class Fitting:
 
     Example:
         >>> fitting = Fitting("my photographs")
-        >>> fitting.add(np.asarray(Image.open("seven.png").convert("L")), "seven.png")
+        >>> seven = np.zeros((60, 40), np.uint8)
+        >>> seven[10:14, 8:30], seven[10:50, 26:30] = 255, 255
+        >>> fitting.add(seven, "seven.png")
         >>> images, notes = fitting.result()
+        >>> images.shape
+        (1, 28, 28)
     """
 
     def __init__(self, title: str) -> None:

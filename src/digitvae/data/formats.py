@@ -40,7 +40,7 @@ def read_idx(path: str | Path) -> Array:
             its end, is damaged gzip, or claims more than 1 GiB.
 
     Example:
-        >>> read_idx("train-images-idx3-ubyte.gz").shape
+        >>> read_idx("train-images-idx3-ubyte.gz").shape  # doctest: +SKIP
         (60000, 28, 28)
     """
     with open_file(path) as file:

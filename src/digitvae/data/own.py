@@ -34,8 +34,8 @@ def load_digits(path: str | Path, notify: Notify | None = None) -> tuple[Digits,
         DataError: when something is missing, damaged, of another form, blank, or shows several digits.
 
     Example:
-        >>> digits, notes = load_digits("my-digits/")
-        >>> digits.images.shape
+        >>> digits, notes = load_digits("my-digits/")  # doctest: +SKIP
+        >>> digits.images.shape  # doctest: +SKIP
         (120, 28, 28)
     """
     digits, notes = _read(train_and_test(Path(path))[0])

@@ -47,9 +47,9 @@ def load_splits(
         DataError: when the digits cannot be found, read or trusted, or own digits are fewer than 10.
 
     Example:
-        >>> splits = load_splits("mnist")
+        >>> splits = load_splits("mnist-5k")
         >>> splits.train.images.shape, splits.caption
-        ((48000, 28, 28), 'MNIST, 48,000 training digits')
+        ((3200, 28, 28), 'MNIST (5,000-digit subset), 3,200 training digits')
     """
     notify = notify or quiet
     if str(name) == "mnist-5k":

@@ -31,12 +31,20 @@ def write_animation(
     b'GIF89a'
     """
     sheets = [_side_by_side(images, title, height) for images, title in zip(frames, titles, strict=True)]
-    palette = sheets[-1].quantize(128)
+    palette = _stacked(sheets).quantize(128)
     indexed = [sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets]
     durations = [round(1000 * seconds)] * (len(indexed) - 1) + [round(1000 * seconds * _LAST)]
     out = io.BytesIO()
     indexed[0].save(out, "gif", save_all=True, append_images=indexed[1:], duration=durations, loop=0)
     return out.getvalue()
+
+
+def _stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """All frames in one image, so that their common palette can be chosen."""
+    stack = Image.new("RGB", (sheets[0].width, sum(sheet.height for sheet in sheets)))
+    for index, sheet in enumerate(sheets):
+        stack.paste(sheet, (0, index * sheet.height))
+    return stack
 
 
 def _side_by_side(images: Sequence[bytes], title: str, height: int) -> Image.Image:

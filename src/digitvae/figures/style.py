@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -33,20 +34,20 @@ PEN = "#2446c8"
 RED = "#c3362b"
 
 PALETTE = (
-    "#882255",
+    "#6b3d1e",
     "#aa4499",
+    "#7fb2a0",
+    "#222222",
     "#555555",
-    "#cc6677",
+    "#e07a3f",
+    "#56b4e9",
+    "#e69f00",
     "#332288",
-    "#117733",
-    "#999933",
-    "#44aa99",
-    "#4aa3dc",
-    "#d0a92c",
+    "#7a4fd1",
 )
-"""One colour per digit: Paul Tol's "muted" scheme, its two lightest darkened, and a grey. They are dealt out so that
-digits which look alike (4, 7, 9 and 3, 5, 8) are far apart also for colour-blind readers; the maps name the digits in
-place as well.
+"""One colour per digit: of 36 colours the ten that are farthest apart for readers with full colour vision and for
+those without red or green cones, dealt out so that digits which look alike (4, 7, 9 and 3, 5, 8) differ most. The maps
+name the digits in place as well.
 """
 
 UNLABELLED = PEN
@@ -93,10 +94,18 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **keywords: P.kwargs) -> Figure:
-        with mpl.rc_context(_RC):
+        with _style():
             return draw(*args, **keywords)
 
     return drawn
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
@@ -119,7 +128,7 @@ def to_png(figure: Figure, dpi: int = 160) -> bytes:
     before = [image.get_interpolation() for image in images]
     for image in images:
         image.set_interpolation("bicubic")
-    with mpl.rc_context(_RC):
+    with _style():
         _settle(figure)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
@@ -130,7 +139,7 @@ def to_png(figure: Figure, dpi: int = 160) -> bytes:
 
 def to_svg(figure: Figure, dpi: int = 160) -> str:
     """The figure on nothing, with type in the reader's own font, to stand in a page; `dpi` is that of its points."""
-    with mpl.rc_context(_RC):
+    with _style():
         _settle(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})

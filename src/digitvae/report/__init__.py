@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
+import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from threadpoolctl import threadpool_limits
 
 from digitvae.data import Splits
 from digitvae.errors import RunError
@@ -34,10 +37,23 @@ def write_report(run: RunDirectory, splits: Splits, notify: Callable[[str], None
     Raises:
         RunError: If the run has no snapshot yet, or its files are missing, damaged or cannot be written.
     """
-    made = make_page(run, splits, notify or (lambda text: None))
+    with _one_thread():
+        made = make_page(run, splits, notify or (lambda text: None))
     _write_figures(run, made)
     write_aside(run.report_file, render(made))
     return run.report_file
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums are then always added in the same order; and with work as small as this, more threads mostly wait."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def render(made: Made) -> str:

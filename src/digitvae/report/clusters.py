@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from digitvae.errors import InputError
 from digitvae.evaluation.clustering import CLUSTERS, NEIGHBORS, ClusterScores, cluster_scores
@@ -46,11 +47,11 @@ def partitions(codes: Array, seed: int) -> tuple[tuple[Array, Array], tuple[Arra
 
     For the eye only: `cluster_scores` gives the numbers, and a test holds these clusters against them.
     """
-    with warnings.catch_warnings():
+    mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, tol=1e-4, max_iter=500, random_state=seed)
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the table says where a fit did not converge
-        mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, max_iter=300, random_state=seed)
+        k_means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit(codes)
         components = mixture.fit_predict(codes)
-    k_means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit(codes)
     return (k_means.labels_, k_means.cluster_centers_), (components, mixture.means_)
 
 

@@ -104,7 +104,7 @@ def duration(seconds: float) -> str:
     """A time as people say it.
 
     >>> duration(42.4), duration(3725)
-    ('42 s', '1 h 2 min')
+    ('42 s', '62 min')
     """
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -1,0 +1,119 @@
+"""One contract for every model: each recipe, and each prior with each likelihood on each network."""
+
+import itertools
+
+import pytest
+import torch
+from digitvae.checkpoint import load_model, save_model
+from digitvae.config import Config, load_recipe, recipe_names
+from digitvae.distributions import StandardNormal
+from digitvae.models.vae import VAE
+from digitvae.objective import elbo_terms
+
+WIDTHS = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["encoder=[4,8]", "decoder=[4]"]}
+
+
+def variants():
+    for name in recipe_names():
+        yield pytest.param(load_recipe(name), id=f"recipe {name}")
+    for prior, likelihood, network in itertools.product(("normal", "mixture"), ("bernoulli", "normal"), WIDTHS):
+        settings = [f"prior={prior}", f"likelihood={likelihood}", f"network={network}", *WIDTHS[network]]
+        yield pytest.param(Config().with_settings([*settings, "latent_dim=3"]), id=f"{prior} {likelihood} {network}")
+    for activation, basis in (("silu", "none"), ("tanh", "sin"), ("leaky_relu", "sin")):
+        settings = [f"activation={activation}", f"basis={basis}", *WIDTHS["mlp"]]
+        yield pytest.param(Config().with_settings(settings), id=f"{activation} {basis}")
+
+
+@pytest.fixture(params=variants(), scope="module")
+def config(request):
+    return request.param
+
+
+@pytest.fixture
+def model(config):
+    return VAE.from_config(config.model, seed=0)
+
+
+def noise_for(model, x, seed=0):
+    return torch.randn(len(x), model.latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def test_shapes(model, x):
+    posterior = model.encode(x[:6])
+    latent = model.latent_dim
+    assert posterior.loc.shape == posterior.log_var.shape == (6, latent)
+    z = posterior.sample(torch.Generator().manual_seed(0), samples=4)
+    likelihood = model.eval().decode(z)
+    assert likelihood.mean.shape == likelihood.sample(torch.Generator()).shape == (4, 6, 1, 28, 28)
+    assert likelihood.log_prob(x[:6]).shape == (4, 6)
+    assert model.prior.sample(5, torch.Generator()).shape == (5, latent)
+    assert model.prior.log_prob(z).shape == (4, 6)
+
+
+def test_means_are_images(model, x):
+    mean = model.eval().decode(model.prior.sample(50, torch.Generator().manual_seed(0))).mean
+    assert ((mean >= 0) & (mean <= 1)).all()
+
+
+def test_finite_gradients_reach_every_parameter(model, x):
+    model.train()
+    model.center(x.mean(0))
+    elbo_terms(model, x, noise_for(model, x)).loss(1.0).mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_evaluation_mode_never_changes_what_is_sampled(model, x):
+    """Only batch normalisation may differ: the codes of one posterior are drawn alike in both modes."""
+    posterior = model.eval().encode(x)
+    draws = []
+    for training in (True, False):
+        model.train(training)
+        draws.append(posterior.sample(torch.Generator().manual_seed(1)))
+    assert torch.equal(*draws)
+    assert not torch.equal(draws[0], posterior.loc)
+
+
+def test_same_seed_same_weights_and_the_global_stream_is_left_alone(config):
+    state = torch.get_rng_state()
+    first, second, other = (VAE.from_config(config.model, seed) for seed in (1, 1, 2))
+    assert torch.equal(state, torch.get_rng_state())
+    same, different = (
+        [torch.equal(a, b) for a, b in zip(first.parameters(), m.parameters(), strict=True)] for m in (second, other)
+    )
+    assert all(same)
+    assert not all(different)
+
+
+def test_save_and_load_give_the_same_model(model, config, x, tmp_path):
+    save_model(tmp_path / "model", model, config, "card")
+    loaded, read = load_model(tmp_path / "model")
+    assert read == config
+    assert not loaded.training
+    with torch.no_grad():
+        first, second = (m.eval().encode(x) for m in (model, loaded))
+    assert torch.equal(first.loc, second.loc)
+    assert torch.equal(first.log_var, second.log_var)
+
+
+def test_rate_is_never_negative_where_it_is_exact(model, x):
+    terms = elbo_terms(model.eval(), x, noise_for(model, x))
+    if isinstance(model.prior, StandardNormal):
+        assert (terms.rate >= 0).all()
+        assert (terms.rate_per_dimension >= 0).all()
+    assert terms.rate.shape == terms.distortion.shape == (len(x),)
+
+
+def test_the_loss_falls(model, x):
+    model.center(x.mean(0))
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    losses = []
+    for step in range(25):
+        optimizer.zero_grad()
+        loss = elbo_terms(model.train(), x, noise_for(model, x, step)).loss(1.0).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) / 5 < losses[0] - 5
