@@ -19,7 +19,7 @@ def model(x):
     generator = torch.Generator().manual_seed(0)
     for _ in range(60):
         optimizer.zero_grad()
-        elbo_terms(model, x, generator).loss(1.0).mean().backward()
+        elbo_terms(model, x, torch.randn(len(x), 2, generator=generator)).loss(1.0).mean().backward()
         optimizer.step()
     return model.eval()
 
@@ -32,9 +32,9 @@ def test_terms_have_honest_signs():
 
 
 def test_terms_by_hand(model, x):
-    terms = elbo_terms(model, x, torch.Generator().manual_seed(5))
+    noise = torch.randn(len(x), 2, generator=torch.Generator().manual_seed(5))
+    terms = elbo_terms(model, x, noise)
     loc, log_var = model.encoder(x)
-    noise = torch.randn(loc.shape, generator=torch.Generator().manual_seed(5))
     logits = model.decoder(loc + (0.5 * log_var).exp() * noise)
     distortion = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
     rate = 0.5 * (loc**2 + log_var.exp() - 1 - log_var).sum(1)
@@ -54,29 +54,24 @@ def test_elbo_is_below_the_log_probability(model, x):
         log_joint = log_likelihood + model.prior.log_prob(grid)
         log_prob = torch.logsumexp(log_joint, 1) + 2 * math.log(axis[1] - axis[0])
         generator = torch.Generator().manual_seed(0)
-        draws = torch.stack([elbo_terms(model, binary, generator).elbo for _ in range(200)])
+        draws = torch.stack(
+            [elbo_terms(model, binary, torch.randn(20, 2, generator=generator)).elbo for _ in range(200)]
+        )
     error = draws.std(0) / math.sqrt(200)
     assert (draws.mean(0) <= log_prob + 4 * error).all()
     assert (log_prob - draws.mean(0)).mean() > 0
 
 
-def test_target_may_differ_from_what_the_encoder_sees(model, x):
-    same = elbo_terms(model, x, torch.Generator().manual_seed(1))
-    other = elbo_terms(model, x, torch.Generator().manual_seed(1), target=1 - x)
-    assert torch.equal(same.rate, other.rate)
-    assert (same.distortion < other.distortion).float().mean() > 0.95
-
-
 def test_bfloat16_networks_still_sum_in_float32(model, x):
     import copy
 
-    terms = elbo_terms(copy.deepcopy(model).to(torch.bfloat16), x)
+    terms = elbo_terms(copy.deepcopy(model).to(torch.bfloat16), x, torch.zeros(len(x), 2))
     assert terms.rate.dtype == terms.distortion.dtype == torch.float32
 
 
 def test_mixture_prior_has_no_rate_per_dimension(x):
     model = VAE.from_config(ModelConfig(encoder=(8,), decoder=(8,), prior="mixture"), seed=0)
-    assert elbo_terms(model, x).rate_per_dimension is None
+    assert elbo_terms(model, x, torch.zeros(len(x), 2)).rate_per_dimension is None
 
 
 @pytest.mark.parametrize("batch", [7, 100, 200])
@@ -85,5 +80,5 @@ def test_batch_size_does_not_change_a_mean(model, digits, batch):
     whole = evaluate_terms(model, images, 1.0, seed=3, batch=200)
     parts = evaluate_terms(model, images, 1.0, seed=3, batch=batch)
     assert parts["rate"] == pytest.approx(whole["rate"], rel=1e-6)
-    # Noise is drawn in the order of the images; float32 products differ in the last digits with the batch's size.
-    assert parts["distortion"] == pytest.approx(whole["distortion"], rel=2e-3)
+    # float32 products differ in the last digits with the batch's size.
+    assert parts["distortion"] == pytest.approx(whole["distortion"], rel=1e-5)

@@ -36,13 +36,17 @@ class DiagonalNormal:
         return torch.exp(0.5 * self.log_var)
 
     def sample(self, generator: torch.Generator | None = None, samples: int | None = None) -> Tensor:
-        """Draw loc + scale * noise (reparameterised: gradients flow to loc and log_var).
+        """Draw codes (reparameterised: gradients flow to loc and log_var).
 
         Returns:
             Shape (..., latent), or (sample, ..., latent) where `samples` is given.
         """
         shape = self.loc.shape if samples is None else (samples, *self.loc.shape)
         noise = torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype)
+        return self.at(noise)
+
+    def at(self, noise: Tensor) -> Tensor:
+        """The codes that standard Normal noise of shape (..., latent) picks: loc + scale * noise."""
         return self.loc + self.scale * noise
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -162,7 +166,8 @@ class Bernoulli:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Minus the binary cross-entropy in nats, summed over the pixels, shape (...)."""
-        return -cast(Tensor, _CrossEntropy.apply(self.logits, x))  # type: ignore[no-untyped-call]
+        logits, x = torch.broadcast_tensors(self.logits, x)
+        return -cast(Tensor, _CrossEntropy.apply(logits, x))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

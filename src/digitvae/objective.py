@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from digitvae.distributions import StandardNormal
@@ -36,20 +35,19 @@ class Terms:
         return self.distortion + beta * self.rate
 
 
-def elbo_terms(model: VAE, x: Tensor, generator: torch.Generator | None = None, target: Tensor | None = None) -> Terms:
+def elbo_terms(model: VAE, x: Tensor, noise: Tensor) -> Terms:
     """Rate and distortion of images, with one code drawn for each (Kingma and Welling, 2014, equation 10).
 
     The same function serves training and validation, so both measure the same thing.
 
     Args:
         model: The VAE.
-        x: Images that the encoder sees, shape (batch, 1, 28, 28), in [0, 1].
-        generator: Source of the latent noise.
-        target: Images that the decoder is held against; `x` where left out.
+        x: Images, shape (batch, 1, 28, 28), in [0, 1].
+        noise: Standard Normal draws, shape (batch, latent), that pick each image's code from its posterior.
     """
     posterior = model.encode(x)
-    z = posterior.sample(generator)
-    distortion = -model.decode(z).log_prob(x if target is None else target)
+    z = posterior.at(noise)
+    distortion = -model.decode(z).log_prob(x)
     if isinstance(model.prior, StandardNormal):
         per_dimension = model.prior.rate_per_dimension(posterior)
         return Terms(per_dimension.sum(-1), distortion, per_dimension)

@@ -179,7 +179,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         images = self._training_batch(index)
-        terms = elbo_terms(self.working.model, images, self.streams["latent"])
+        shape = (len(index), self.model.latent_dim)
+        noise = torch.randn(shape, generator=self.streams["latent"], device=self.device)
+        terms = elbo_terms(self.working.model, images, noise)
         loss = terms.loss(beta)
         loss.mean().backward()  # type: ignore[no-untyped-call]
         self.working.hand_over_gradients()
@@ -288,10 +290,11 @@ def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: in
     per_dimension: Tensor | None = None
     try:
         with torch.inference_mode():
-            # All noise is drawn for one image after the other, so that the batch size does not matter.
+            # All noise is drawn at once, so that the batch size does not matter.
+            noise = torch.randn(len(images), model.latent_dim, generator=generator, device=images.device)
             for start in range(0, len(images), batch):
                 x = images[start : start + batch].float().div_(255)
-                terms = elbo_terms(model, x, generator)
+                terms = elbo_terms(model, x, noise[start : start + batch])
                 totals = [float(t.double().sum()) for t in (terms.loss(beta), terms.rate, terms.distortion)]
                 sums.add(len(x), *totals)
                 if terms.rate_per_dimension is not None:

