@@ -21,7 +21,6 @@ from digitvae.figures.style import (
     UNLABELLED,
     WIDTH,
     Array,
-    class_colours,
     new_figure,
     styled,
 )
@@ -179,21 +178,25 @@ def _scatter(axes: Axes, codes: Array, labels: Array | None, limit: float) -> No
         axes,
         codes[order],
         s=size,
-        c=UNLABELLED if labels is None else class_colours(labels[order], len(labels)),
+        c=UNLABELLED if labels is None else np.asarray(PALETTE)[labels[order]].tolist(),
         rasterized=True,
     )
     _square(axes, limit)
 
 
 def _name_classes(axes: Axes, codes: Array, labels: Array | None, limit: float) -> None:
-    """Write each digit where its points are densest."""
+    """Write each digit where its points are densest, but not over another one's name."""
+    placed: list[Array] = []
     for digit in [] if labels is None else np.unique(labels):
         points = codes[labels == digit][:1500]
         points = points[np.abs(points).max(1) < limit * 0.97]
-        if len(points) > 3:
-            near = ((points[:, None] - points[None]) ** 2).sum(-1)
-            middle = points[np.argmax(np.exp(-near / (2 * 0.3**2)).sum(1))]
-            _halo(axes, float(middle[0]), float(middle[1]), str(digit), 13, weight="bold")
+        if len(points) <= 3:
+            continue
+        near = ((points[:, None] - points[None]) ** 2).sum(-1)
+        density = np.exp(-near / (2 * 0.3**2)).sum(1)
+        free = np.array([all(np.linalg.norm(point - name) > 0.1 * limit for name in placed) for point in points])
+        placed.append(points[np.argmax(density * free)])
+        _halo(axes, float(placed[-1][0]), float(placed[-1][1]), str(digit), 13, weight="bold")
 
 
 def _halo(axes: Axes, x: float, y: float, text: str, size: float, ha: str = "center", weight: str = "normal") -> None:

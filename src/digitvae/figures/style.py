@@ -7,7 +7,7 @@ import contextlib
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -193,11 +193,3 @@ def bare(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-def class_colours(labels: Array | None, count: int) -> list[str] | str:
-    """The colour of each point: that of its digit, or one for all where digits have no labels."""
-    if labels is None:
-        return UNLABELLED
-    colours: Sequence[str] = np.asarray(PALETTE)[labels[:count]].tolist()
-    return list(colours)

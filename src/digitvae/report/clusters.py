@@ -126,8 +126,8 @@ def _verdict(scores: ClusterScores) -> str:
     )
     if gap > 0.05:
         text += (
-            " So the classes are apart, but not as ten separate lumps: they touch, have odd shapes, and some lie in "
-            "several pieces."
+            " Neighbours agree with the classes more than clusters do: the classes have places of their own, but they "
+            "are not ten separate lumps."
         )
     return text
 

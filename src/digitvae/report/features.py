@@ -26,6 +26,9 @@ CHANGED = 200
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 SHOWN = 6
+SLIGHT = 0.2
+"""A change of the mean thickness, in pixels, that is called hardly any."""
+
 FEW = 30
 """Fewest digits of a class, or of all, that a direction is averaged from."""
 
@@ -128,7 +131,15 @@ def _table(coded: Coded, changed: dict[str, _Changed], data: str) -> Table:
             if labels is not None and votes is not None and len(votes) >= NEIGHBORS:
                 named = neighbor_vote(coded.reference_codes.numpy(), votes, moved)
                 kept = float(np.mean(named == labels[:CHANGED]))
-            rows.append([name, _signed(amount), _mean(values.slant), _mean(values.thickness), percent(kept, 0)])
+            rows.append(
+                [
+                    name,
+                    _signed(amount),
+                    number(_average(values.slant)),
+                    number(_average(values.thickness)),
+                    percent(kept, 0),
+                ]
+            )
     count = min(CHANGED, len(coded.validation))
     caption = (
         f"Mean over {count:,} validation digits, each reconstructed with the amount added: slant in degrees to the "
@@ -140,13 +151,15 @@ def _table(coded: Coded, changed: dict[str, _Changed], data: str) -> Table:
 
 def _verdict(coded: Coded, changed: dict[str, _Changed]) -> str:
     (slant, _), (thickness, _) = changed["slant"], changed["thickness"]
-    lean = [float(np.nanmean(slant[i].slant)) for i in (1, 3)]
-    width = [float(np.nanmean(thickness[i].thickness)) for i in (1, 3)]
+    lean = [_average(slant[i].slant) for i in (1, 3)]
+    width = [_average(thickness[i].thickness) for i in (1, 3)]
     text = (
         f"Measured on {min(CHANGED, len(coded.validation)):,} validation digits, going from −1 to +1 unit of slant "
         f"moves the mean slant from {number(lean[0], 1)}° to {number(lean[1], 1)}°, and from −1 to +1 of thickness "
         f"the mean thickness from {number(width[0])} to {number(width[1])} pixels."
     )
+    if width[0] is not None and width[1] is not None and abs(width[1] - width[0]) < SLIGHT:
+        text += f" That is less than {SLIGHT} pixels: this latent space hardly knows thickness."
     if coded.model.latent_dim <= 3:
         text += (
             f" With {coded.model.latent_dim} latent dimension{'s' if coded.model.latent_dim > 1 else ''} there is "
@@ -211,9 +224,10 @@ def _grid_picture(coded: Coded, directions: _Directions) -> Picture:
     )
 
 
-def _mean(values: Array) -> str:
+def _average(values: Array) -> float | None:
+    """The mean of what could be measured; None where nothing could."""
     finite = values[np.isfinite(values)]
-    return number(float(finite.mean())) if len(finite) else "–"
+    return float(finite.mean()) if len(finite) else None
 
 
 def _signed(amount: float) -> str:

@@ -96,7 +96,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         "notices": _notices(run, config, manifest, curves, splits),
         "ribbon": _ribbon(last),
         "snapshots_title": _count_title(len(snapshots)),
-        "snapshots_text": _snapshots_text(len(snapshots), run, curves),
+        "snapshots_text": _snapshots_text(len(snapshots)),
         "snapshots": snapshots,
         "animation": None if animation is None else _animation_picture(animation, epochs, data),
         "learning": {
@@ -220,13 +220,12 @@ def _count_title(count: int) -> str:
     return f"{words.get(count, f'{count} snapshots')} of training"
 
 
-def _snapshots_text(count: int, run: RunDirectory, curves: Curves) -> str:
+def _snapshots_text(count: int) -> str:
     if count == 1:
         return "The model as it was after this epoch: what it draws, where it puts the digits, what it keeps of them."
     return (
         "The model after each of these epochs: what it draws, where it puts the digits, what it keeps of them. All "
-        "axes, random codes and chosen digits stay the same, so what changes is the model. Step with the arrow keys, "
-        "or play."
+        "axes, random codes and chosen digits stay the same, so what changes is the model."
     )
 
 
