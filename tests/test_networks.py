@@ -94,6 +94,14 @@ def test_transposed_convolution_is_the_adjoint():
     torch.testing.assert_close((forward(x) * y).sum(), (x * back(y)).sum())
 
 
+def test_transposed_convolution_is_torch_s_own_without_the_last_row_and_column():
+    torch.manual_seed(0)
+    layer = SameConvTranspose2d(3, 2).double()
+    x = torch.randn(4, 3, 7, 5, dtype=torch.float64)
+    whole = torch.nn.functional.conv_transpose2d(x, layer.weight, layer.bias, stride=2)
+    torch.testing.assert_close(layer(x), whole[..., :-1, :-1])
+
+
 @pytest.mark.parametrize("decoder", [MLPDecoder(3, [8, 9], "gelu"), ConvDecoder(3, [4, 2], "relu")])
 def test_decoders_take_leading_sample_axes(decoder):
     decoder.eval()

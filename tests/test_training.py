@@ -29,8 +29,8 @@ def recipe(*settings, network="mlp"):
 
 @pytest.fixture
 def make(digits):
-    """Makes trainers on 100 digits (so that the last of 4 batches is short) with 50 to validate."""
-    return lambda config: Trainer(config, digits[:100], digits[100:150], CPU)
+    """Makes trainers on 100 digits (so that the last of 4 batches is short) with 20 to validate."""
+    return lambda config: Trainer(config, digits[:100], digits[100:120], CPU)
 
 
 def train(trainer):
@@ -55,7 +55,7 @@ def assert_same_state(one, other):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_a_stopped_run_goes_on_bit_for_bit(make, tmp_path, network, precision, steps):
-    config = recipe(*EVERYTHING, f"precision={precision}", network=network)
+    config = recipe(*EVERYTHING, "epochs=2", f"precision={precision}", network=network)
     whole = make(config)
     measured = train(whole)
 
@@ -120,9 +120,9 @@ def test_streams_are_unrelated():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_the_loss_falls(make, network, precision):
-    trainer = make(recipe("epochs=8", "learning_rate=0.005", f"precision={precision}", network=network))
+    trainer = make(recipe("epochs=4", "learning_rate=0.01", f"precision={precision}", network=network))
     losses = [terms["loss"] for terms, _ in train(trainer)]
-    assert losses[-1] < losses[0] - 30
+    assert losses[-1] < losses[0] - 5  # an mlp starts at the mean image, so most of the way is behind it
 
 
 def test_bfloat16_stays_near_float32(make):
@@ -147,8 +147,10 @@ def test_a_short_last_batch_is_weighed_by_its_images(digits):
     latent = torch.Generator().manual_seed(stream_seed(0, "latent"))
     batches = [torch.from_numpy(digits[:40])[part].unsqueeze(1).float() / 255 for part in trainer.order.split(32)]
     assert [len(b) for b in batches] == [32, 8]
+    noises = [torch.randn(len(batch), 2, generator=latent) for batch in batches]
     with torch.no_grad():
-        distortions = [elbo_terms(trainer.model, batch, latent).distortion for batch in batches]
+        terms = [elbo_terms(trainer.model, x, noise) for x, noise in zip(batches, noises, strict=True)]
+    distortions = [t.distortion for t in terms]
     expected = float(torch.cat(distortions).double().mean())
     mean_of_means = float(torch.stack([d.mean() for d in distortions]).mean())
     assert abs(mean_of_means - expected) > 0.1  # so that the wrong mean would be seen
@@ -167,12 +169,9 @@ def test_every_digit_is_seen_once_an_epoch(make):
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
-@pytest.mark.parametrize("size", [1, 3, 33])
-def test_a_last_batch_of_one_digit_can_be_trained(digits, network, size):
+def test_a_last_batch_of_one_digit_can_be_trained(digits, network):
     """Batch normalisation cannot normalise a single digit, and 33 digits in batches of 32 leave one."""
-    trainer = Trainer(recipe(f"batch_size={min(size, 32)}", network=network), digits[: size + 1], digits[:5], CPU)
-    if size == 33:
-        trainer = Trainer(recipe("batch_size=32", network=network), digits[:33], digits[:5], CPU)
+    trainer = Trainer(recipe(network=network), digits[:33], digits[:5], CPU)
     assert trainer.train_epoch()
     assert math.isfinite(trainer.validate()["loss"])
 
@@ -283,7 +282,7 @@ def test_the_average_is_that_of_the_weights(make):
 
 def test_clipping_bounds_the_gradient(make, monkeypatch):
     norms = []
-    for clip in (0, 5):
+    for clip in (0, 1):
         trainer = make(recipe(f"clip={clip}"))
         monkeypatch.setattr(
             trainer.optimizer,
@@ -293,8 +292,8 @@ def test_clipping_bounds_the_gradient(make, monkeypatch):
             ),
         )
         trainer.train_epoch(stop=lambda: True)
-    assert norms[0] > 5
-    assert norms[1] == pytest.approx(5, rel=1e-4)
+    assert norms[0] > 2
+    assert norms[1] == pytest.approx(1, rel=1e-4)
 
 
 def test_precision():
@@ -371,11 +370,11 @@ def test_validation_has_the_recipes_beta_without_its_warmup(make):
 def test_validation_is_of_the_average(make):
     trainer = make(recipe("average=0.9"))
     trainer.train_epoch()
-    averaged, _ = (
+    averaged, latest = (
         evaluate_terms(model, trainer.validation_images, 1.0, stream_seed(0, "validation"))
         for model in (trainer.averaged.module, trainer.model)
     )
-    assert trainer.validate() == averaged != _
+    assert trainer.validate() == averaged != latest
 
 
 def test_evaluation_gives_the_model_back_in_its_mode(make):

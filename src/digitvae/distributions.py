@@ -166,7 +166,7 @@ class Bernoulli:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Minus the binary cross-entropy in nats, summed over the pixels, shape (...)."""
-        logits, x = torch.broadcast_tensors(self.logits, x)
+        logits, x = torch.broadcast_tensors(self.logits, x)  # type: ignore[no-untyped-call]
         return -cast(Tensor, _CrossEntropy.apply(logits, x))  # type: ignore[no-untyped-call]
 
 

@@ -102,14 +102,33 @@ class SameConv2d(nn.Conv2d):
 
 
 class SameConvTranspose2d(nn.ConvTranspose2d):
-    """The transposed convolution that belongs to `SameConv2d`: doubles height and width."""
+    """The transposed convolution that belongs to `SameConv2d`: doubles height and width.
+
+    Along one axis, output 2i is input i times weight 0 plus input i-1 times weight 2, and output 2i+1 is input i times
+    weight 1. So the four outputs of a 2x2 block are four filters of one ordinary 2x2 convolution, which runs about
+    three times faster on a CPU than the transposed one with as few channels as here.
+    """
+
+    # For each row (then column) in a 2x2 block of outputs: the weights that meet inputs i-1 and i; 3 is none.
+    _TAPS = ((2, 0), (3, 1))
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, kernel_size=3, stride=2)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(batch, channels, height, width) to twice the height and width."""
-        return super().forward(input, output_size)[..., :-1, :-1]
+        batch, channels, height, width = input.shape
+        taps = torch.tensor(self._TAPS, device=input.device)
+        weight = nn.functional.pad(self.weight, (0, 1, 0, 1))
+        # (in, out, row of block, row tap, column of block, column tap) to (block, out, in, row tap, column tap)
+        weight = weight[:, :, taps[:, :, None, None], taps[None, None]].permute(2, 4, 1, 0, 3, 5)
+        kernel = weight.reshape(4 * self.out_channels, channels, 2, 2)
+        kernel = kernel.contiguous(memory_format=torch.channels_last)
+        assert self.bias is not None
+        blocks = nn.functional.conv2d(nn.functional.pad(input, (1, 0, 1, 0)), kernel, self.bias.repeat(4))
+        blocks = blocks.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, self.out_channels)
+        image = blocks.permute(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, self.out_channels)
+        return image.permute(0, 3, 1, 2)
 
 
 def _lecun(module: nn.Module) -> None:
@@ -159,6 +178,7 @@ class ConvEncoder(nn.Module):
         self.loc = nn.Linear(dense, latent_dim)
         self.log_var = nn.Linear(dense, latent_dim)
         _glorot(self)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent)."""
@@ -187,6 +207,7 @@ class ConvDecoder(nn.Module):
         layers += [nn.ConvTranspose2d(channels, 1, kernel_size=3, padding=1)]
         self.body = nn.Sequential(*layers)
         _glorot(self)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor) -> Tensor:
         """Codes (..., latent) to logits (..., 1, 28, 28)."""

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 
 from digitvae.config import Config, load_recipe
 from digitvae.data import Digits, Splits, load_splits
@@ -14,7 +15,7 @@ from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "source", "mspace"}
-TINY = ["data.name=mnist-5k", "encoder=[32]", "decoder=[32]", "batch_size=64"]
+TINY = ["data.name=mnist-5k", "network=mlp", "encoder=[32]", "decoder=[32]", "activation=relu", "batch_size=64"]
 
 
 class Page(HTMLParser):
@@ -93,7 +94,10 @@ def make(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Make:
     def made(*settings: str, splits: Splits = digits, epochs: int = 3, change: Callable[[Path], None] | None = None):
         config: Config = load_recipe("map").with_settings([*TINY, f"epochs={epochs}", *settings])
         out = tmp_path_factory.mktemp("run") / "tiny"
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # more of them mostly wait for each other in a run as small as this
         run = train_run(config, splits, out).run
+        torch.set_num_threads(threads)
         if change is not None:
             change(out)
         html = write_report(run, splits).read_text(encoding="utf-8")

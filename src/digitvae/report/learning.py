@@ -217,6 +217,11 @@ def sound_words(config: Config, curves: Curves) -> list[str]:
         words.append(f"Early stopping: training ends after {settings.patience} epochs without a lower validation loss.")
     if settings.schedule != "constant":
         words.append(f"The learning rate falls to zero along a {settings.schedule} schedule.")
+    if settings.beta_warmup:
+        words.append(
+            f"Over the first {100 * settings.beta_warmup:g} % of the steps the weight of the rate rises from 0 to "
+            f"{settings.beta:g}; until then the training loss counts less of the rate than the validation loss does."
+        )
     off = [
         name
         for name, on in (
