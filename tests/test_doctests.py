@@ -4,8 +4,9 @@ import doctest
 import importlib
 import pkgutil
 
-import digitvae
 import pytest
+
+import digitvae
 
 NAMES = [m.name for m in pkgutil.walk_packages(digitvae.__path__, "digitvae.") if not m.name.endswith("__main__")]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from digitvae.config import load_recipe
 from digitvae.errors import ConfigError
 from digitvae.models.vae import VAE

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
+
 from digitvae.config import ModelConfig
 from digitvae.models.vae import VAE
 from digitvae.objective import Terms, elbo_terms
 from digitvae.training import evaluate_terms
-from torch.nn import functional as F
 
 
 @pytest.fixture(scope="module")

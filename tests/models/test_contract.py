@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+
 from digitvae.checkpoint import load_model, save_model
 from digitvae.config import Config, load_recipe, recipe_names
 from digitvae.distributions import StandardNormal

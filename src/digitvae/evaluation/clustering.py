@@ -6,7 +6,7 @@ Labels are never shown to the clusterings. All arrays are NumPy; codes are usual
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,8 @@ class Clustering:
         silhouette: Mean silhouette of the clusters, labels aside (Rousseeuw, 1987), from -1 to 1, over at most
             `SILHOUETTE_SAMPLE` codes drawn with the seed; NaN where these lie in one cluster.
         converged: Whether the fit ended by its own tolerance rather than at its last iteration.
+        clusters: Cluster of each code, whole numbers from 0, shape (n,).
+        centers: Middles of the clusters, shape (`CLUSTERS`, latent).
     """
 
     accuracy: float
@@ -54,6 +56,8 @@ class Clustering:
     ari: float
     silhouette: float
     converged: bool
+    clusters: Array = field(compare=False, repr=False)
+    centers: Array = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,10 @@ def cluster_scores(
         votes = neighbor_vote(train_codes, train_labels, codes)
     return ClusterScores(
         n=len(codes),
-        k_means=_judge(codes, labels, k_means.labels_, k_means.n_iter_ < k_means.max_iter, seed),
-        gaussian_mixture=_judge(codes, labels, components, mixture.converged_, seed),
+        k_means=_judge(
+            codes, labels, k_means.labels_, k_means.cluster_centers_, k_means.n_iter_ < k_means.max_iter, seed
+        ),
+        gaussian_mixture=_judge(codes, labels, components, mixture.means_, mixture.converged_, seed),
         neighbor_accuracy=float(np.mean(votes == labels)),
         neighbor_reference="leave-one-out" if train_codes is None else "train",
         seed=seed,
@@ -187,7 +193,7 @@ def _vote(labels: Array) -> Array:
     return winners
 
 
-def _judge(codes: Array, labels: Array, clusters: Array, converged: bool, seed: int) -> Clustering:
+def _judge(codes: Array, labels: Array, clusters: Array, centers: Array, converged: bool, seed: int) -> Clustering:
     few = np.random.default_rng(seed).permutation(len(codes))[:SILHOUETTE_SAMPLE]
     found = len(np.unique(clusters[few]))
     return Clustering(
@@ -196,6 +202,8 @@ def _judge(codes: Array, labels: Array, clusters: Array, converged: bool, seed: 
         ari=float(adjusted_rand_score(labels, clusters)),
         silhouette=float(silhouette_score(codes[few], clusters[few])) if 1 < found < len(few) else float("nan"),
         converged=bool(converged),
+        clusters=clusters,
+        centers=centers,
     )
 
 

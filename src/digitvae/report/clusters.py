@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.cluster import contingency_matrix
-from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from digitvae.errors import InputError
 from digitvae.evaluation.clustering import CLUSTERS, NEIGHBORS, ClusterScores, cluster_scores
@@ -42,21 +37,8 @@ def scores_of(coded: Coded, seed: int) -> ClusterScores | None:
         return None
 
 
-def partitions(codes: Array, seed: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """The clusters of each code and their middles, by k-means and by the Gaussian mixture of `cluster_scores`.
-
-    For the eye only: `cluster_scores` gives the numbers, and a test holds these clusters against them.
-    """
-    mixture = GaussianMixture(CLUSTERS, covariance_type="full", n_init=3, tol=1e-4, max_iter=500, random_state=seed)
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the table says where a fit did not converge
-        k_means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit(codes)
-        components = mixture.fit_predict(codes)
-    return (k_means.labels_, k_means.cluster_centers_), (components, mixture.means_)
-
-
 def cluster_section(
-    coded: Sequence[Coded], scores: Sequence[ClusterScores | None], limit: float, data: str, seed: int
+    coded: Sequence[Coded], scores: Sequence[ClusterScores | None], limit: float, data: str
 ) -> ClusterSection:
     """Words, numbers and maps on clusters.
 
@@ -65,7 +47,6 @@ def cluster_section(
         scores: Their scores, of the same length.
         limit: End of the latent axes.
         data: The caption of the data.
-        seed: Seed of the clusterings.
     """
     last, final = coded[-1], scores[-1]
     if last.validation.labels is None:
@@ -97,10 +78,11 @@ def cluster_section(
         )
     ]
     judged = (("k-means", final.k_means), ("Gaussian mixture", final.gaussian_mixture))
-    for (name, clustering), (found, centres) in zip(judged, partitions(last.codes, seed), strict=True):
+    for name, clustering in judged:
+        colours = _matched(labels, clustering.clusters)
         maps.append(
             picture(
-                draw_clusters(plane(last.codes), _matched(labels, found), limit, plane(centres)),
+                draw_clusters(plane(last.codes), colours, limit, plane(clustering.centers)),
                 name[0].upper() + name[1:],
                 f"The same map coloured by the {CLUSTERS} clusters of {name}, their middles marked by crosses. "
                 f"{percent(clustering.accuracy)} of the digits lie in the cluster that is matched to their class.",

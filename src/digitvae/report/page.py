@@ -106,7 +106,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
             "sound": sound_words(config, curves),
             "rates": rates_table(curves, data),
         },
-        "clusters": cluster_section(coded, scores, limit, data, seed),
+        "clusters": cluster_section(coded, scores, limit, data),
         "between": paths_section(last, limit, data),
         "features": features_section(last, data),
         "new": new_section(last, splits.train.images, data, seed),
