@@ -34,7 +34,7 @@ def test_help_has_examples():
 
 
 def test_help_does_not_wait_for_torch():
-    code = "import sys, digitvae; assert 'torch' not in sys.modules"
+    code = "import sys, digitvae.cli; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -130,3 +130,20 @@ def test_progress_bar_shows_epoch_terms_and_time_left(tmp_path):
     assert "/12" in text
     assert "validation" in text
     assert "left" in text
+
+
+@pytest.mark.slow
+def test_demo_trains_and_writes_a_report_and_goes_on_from_there(tmp_path):
+    first = digitvae("demo", "--epochs", 2, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    report = tmp_path / "runs" / "demo" / "report.html"
+    assert "Report: runs/demo/report.html" in first.stderr
+    html = report.read_bytes()
+    assert html.startswith(b"<!DOCTYPE html>")
+    again = digitvae("demo", "--epochs", 2, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "trained to its end" in again.stderr
+    assert report.read_bytes() == html
+    written = digitvae("report", "runs/demo", cwd=tmp_path)
+    assert written.returncode == 0
+    assert report.read_bytes() == html

@@ -111,11 +111,19 @@ def test_resume_beyond_the_plan_starts_a_new_schedule_and_says_so(few, tmp_path)
     outcome = resume_run(tmp_path / "run", few, epochs=4, watcher=Listening())
     rates = [r["learning_rate"] for r in outcome.run.metrics()]
     peak = recipe().training.learning_rate
-    assert rates == pytest.approx([peak, peak / 2, peak, peak / 2])
+    # At the last of five steps of each epoch.
+    assert rates == pytest.approx([0.6 * peak, 0.1 * peak, 0.6 * peak, 0.1 * peak])
     assert "epoch 3" in said[0]
     assert outcome.run.config().training.epochs == 4
     with pytest.raises(RunError, match="has 4 epochs already"):
         resume_run(tmp_path / "run", few, epochs=3)
+
+
+def test_a_finished_run_is_left_as_it_is(few, tmp_path):
+    run = train_run(recipe("epochs=1"), few, tmp_path / "run").run
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    assert resume_run(tmp_path / "run", few).complete
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
 
 
 def test_lines_of_lost_epochs_are_written_again(few, tmp_path):
@@ -177,7 +185,12 @@ def test_a_collapsed_dimension_is_said_in_plain_words(few, tmp_path):
         def said(self, text):
             said.append(text)
 
-    train_run(recipe("epochs=2", "beta=1000", "snapshots=[2]"), few, tmp_path / "run", watcher=Listening())
+    train_run(
+        recipe("epochs=20", "beta=100", "beta_warmup=0", "learning_rate=0.01", "snapshots=[20]"),
+        few,
+        tmp_path / "run",
+        watcher=Listening(),
+    )
     assert any("has collapsed" in text for text in said)
 
 

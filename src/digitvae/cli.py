@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from digitvae import __version__
 from digitvae.config import Config, load_recipe, recipe_names
 from digitvae.errors import DigitVAEError, InputError, RunError, TrainingDivergedError
-from digitvae.running import Outcome, Watcher, resume_run, stop_on_signals, train_run
 
 if TYPE_CHECKING:
     from digitvae.data import Splits
+    from digitvae.running import Outcome
 
 app = typer.Typer(
     add_completion=True,
@@ -148,28 +147,29 @@ def _load(name: str, data_dir: Path | None, fallback: bool) -> Splits:
 
 
 def _train(config: Config, out: Path, data_dir: Path | None, fallback: bool, overwrite: bool) -> Outcome:
+    from digitvae.progress import ProgressBar
+    from digitvae.running import stop_on_signals, train_run
+
     splits = _load(config.data.name, data_dir, fallback)
-    with stop_on_signals() as stop, _Bar() as bar:
-        return _finish(train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=bar), bar)
+    with stop_on_signals() as stop, ProgressBar(screen) as bar:
+        outcome = train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=bar)
+    return _finish(outcome)
 
 
 def _resume(
     out: Path, recipe: str | None, data: str | None, data_dir: Path | None, fallback: bool, epochs: int | None
 ) -> Outcome:
+    from digitvae.progress import ProgressBar
     from digitvae.rundir import RunDirectory
+    from digitvae.running import resume_run, stop_on_signals
 
-    run = RunDirectory(out)
-    # The digits the run began with, which --data mnist may have got from the fallback.
-    name = data or run.manifest()["data"]["name"]
-    if name != run.manifest()["data"]["name"] or name not in ("mnist", "mnist-5k"):
-        name = data or run.config().data.name
-    splits = _load(name, data_dir, fallback)
-    with stop_on_signals() as stop, _Bar() as bar:
-        return _finish(resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=bar), bar)
+    splits = _load(data or RunDirectory(out).data_name(), data_dir, fallback)
+    with stop_on_signals() as stop, ProgressBar(screen) as bar:
+        outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=bar)
+    return _finish(outcome)
 
 
-def _finish(outcome: Outcome, bar: _Bar) -> Outcome:
-    bar.stop()
+def _finish(outcome: Outcome) -> Outcome:
     where = outcome.run.path
     if not outcome.complete:
         screen.print(f"Stopped after epoch {outcome.epoch} and saved. Go on with:")
@@ -188,69 +188,14 @@ def _report(path: Path, data_dir: Path | None) -> None:
     from digitvae.rundir import RunDirectory
 
     run = RunDirectory(path)
-    manifest = run.manifest()
-    name = manifest["data"]["name"] if manifest["data"]["name"] in ("mnist", "mnist-5k") else run.config().data.name
-    splits = _load(name, data_dir, fallback=False)
-    if splits.sha256 != manifest["data"]["sha256"]:
+    splits = _load(run.data_name(), data_dir, fallback=False)
+    if splits.sha256 != run.manifest()["data"]["sha256"]:
         raise RunError(
-            f"The digits at {name} are not those that {path} was trained on; bring them back, or train again."
+            f"The digits at {run.data_name()} are not those that {path} was trained on; bring them back, or train again."
         )
     with screen.status("Writing the report") as status:
         written = write_report(run, splits, notify=lambda text: status.update(text))
     screen.print(f"Report: {written}", soft_wrap=True)
-
-
-class _Bar(Watcher):
-    """A progress bar on a terminal; elsewhere a line for each snapshot."""
-
-    def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[terms]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=screen,
-            disable=not screen.is_terminal,
-        )
-        self.task: TaskID | None = None
-        self.config = Config()
-        self.steps = 1
-
-    def __enter__(self) -> _Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        self.progress.stop()
-
-    def started(self, config: Config, epoch: int, steps: int) -> None:
-        self.config, self.steps = config, steps
-        self.task = self.progress.add_task("", total=config.training.epochs, completed=epoch, terms="")
-
-    def stepped(self, epoch: int, step: int) -> None:
-        if self.task is not None:
-            self.progress.update(self.task, completed=epoch + step / self.steps)
-
-    def measured(self, record: dict[str, Any]) -> None:
-        train_terms, validation = record["train"], record["validation"]
-        terms = f"loss {train_terms['loss']:.1f} = {train_terms['distortion']:.1f} + {train_terms['rate']:.1f}"
-        terms += f", validation {validation['loss']:.1f}"
-        if self.task is not None:
-            self.progress.update(self.task, completed=record["epoch"], terms=terms)
-        if record["epoch"] in self.config.training.snapshot_epochs():
-            screen.print(
-                f"epoch {record['epoch']:>4}  train {train_terms['loss']:.2f}  validation {validation['loss']:.2f}"
-                f" (distortion {validation['distortion']:.2f} + rate {validation['rate']:.2f})",
-            )
-
-    def said(self, text: str) -> None:
-        screen.print(text)
 
 
 def main() -> None:

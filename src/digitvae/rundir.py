@@ -87,6 +87,17 @@ class RunDirectory:
             raise RunError(f"{self.manifest_file} is damaged; train again.")
         return content
 
+    def data_name(self) -> str:
+        """The data that gives the run's digits again: its path, or the MNIST set that was really used.
+
+        A run asked for ``mnist`` without a network has trained on ``mnist-5k``; only the manifest knows.
+
+        Raises:
+            RunError: If this is not a run directory.
+        """
+        asked = self.config().data.name
+        return str(self.manifest()["data"]["name"]) if asked in ("mnist", "mnist-5k") else asked
+
     def metrics(self) -> list[dict[str, Any]]:
         """What was measured after each epoch, in order.
 

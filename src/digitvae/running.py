@@ -193,6 +193,16 @@ def _session(
 ) -> Outcome:
     """Train until all epochs are done or something says stop, and save what later stages need."""
     settings, progress = config.training, trainer.progress
+
+    def ended() -> bool:
+        patient = settings.patience and progress.epoch - progress.best_epoch >= settings.patience
+        return progress.epoch >= settings.epochs or bool(patient and progress.epoch)
+
+    if ended():
+        watcher.said(
+            f"{run.path} is trained to its end, {progress.epoch} epochs; --epochs with a larger number adds more."
+        )
+        return Outcome(run, progress.epoch, True, progress.best_epoch, progress.best_loss)
     session = {
         **_facts(trainer),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -209,10 +219,6 @@ def _session(
     def save() -> None:
         save_state(run.state_file, *trainer.state())
 
-    def ended() -> bool:
-        patient = settings.patience and progress.epoch - progress.best_epoch >= settings.patience
-        return progress.epoch >= settings.epochs or bool(patient and progress.epoch)
-
     def asked_to_stop() -> bool:
         watcher.stepped(progress.epoch, progress.step)
         return stop()
@@ -222,10 +228,9 @@ def _session(
         save()
     watcher.started(config, progress.epoch, trainer.steps_per_epoch)
     while not ended():
-        learning_rate, beta = trainer.scheduled()
         if stop() or not trainer.train_epoch(asked_to_stop):
             break
-        record = {**_measure(trainer), "learning_rate": learning_rate, "beta": beta}
+        record = _measure(trainer)
         if progress.best_epoch == progress.epoch:
             save_model(run.best, trainer.trained_model, config, model_card(config, manifest, record))
         if progress.epoch in settings.snapshot_epochs() or ended():
@@ -255,6 +260,8 @@ def _measure(trainer: Trainer) -> dict[str, Any]:
         "epoch": progress.epoch,
         "train": progress.sums.means(),
         "validation": validation,
+        "learning_rate": trainer.learning_rate,
+        "beta": trainer.beta,
         "seconds": round(seconds, 4),
         "images_per_second": round(progress.sums.images / seconds, 1),
     }

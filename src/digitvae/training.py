@@ -131,6 +131,7 @@ class Trainer:
         for name, generator in self.streams.items():
             generator.manual_seed(stream_seed(settings.seed, name))
         self.progress = Progress()
+        self.learning_rate, self.beta = 0.0, 0.0  # as they were in the last step
         self.order = torch.empty(0, dtype=torch.int64)
 
     @property
@@ -175,14 +176,14 @@ class Trainer:
         return True
 
     def _train_step(self, index: Tensor) -> None:
-        learning_rate, beta = self.scheduled()
+        self.learning_rate, self.beta = self.scheduled()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = self.learning_rate
         images = self._training_batch(index)
         shape = (len(index), self.model.latent_dim)
         noise = torch.randn(shape, generator=self.streams["latent"], device=self.device)
         terms = elbo_terms(self.working.model, images, noise)
-        loss = terms.loss(beta)
+        loss = terms.loss(self.beta)
         loss.mean().backward()  # type: ignore[no-untyped-call]
         self.working.hand_over_gradients()
         if self.config.training.clip:

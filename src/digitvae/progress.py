@@ -1,0 +1,65 @@
+"""What a user sees while a model trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from digitvae.config import Config
+from digitvae.running import Watcher
+
+
+class ProgressBar(Watcher):
+    """A progress bar on a terminal; elsewhere a line for each snapshot."""
+
+    def __init__(self, screen: Console) -> None:
+        self.screen = screen
+        self.progress = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[terms]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=screen,
+            disable=not screen.is_terminal,
+        )
+        self.task: TaskID | None = None
+        self.config = Config()
+        self.steps = 1
+
+    def __enter__(self) -> ProgressBar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self.progress.stop()
+
+    def started(self, config: Config, epoch: int, steps: int) -> None:
+        self.config, self.steps = config, steps
+        self.task = self.progress.add_task("", total=config.training.epochs, completed=epoch, terms="")
+
+    def stepped(self, epoch: int, step: int) -> None:
+        if self.task is not None:
+            self.progress.update(self.task, completed=epoch + step / self.steps)
+
+    def measured(self, record: dict[str, Any]) -> None:
+        train_terms, validation = record["train"], record["validation"]
+        terms = f"loss {train_terms['loss']:.1f} = {train_terms['distortion']:.1f} + {train_terms['rate']:.1f}"
+        terms += f", validation {validation['loss']:.1f}"
+        if self.task is not None:
+            self.progress.update(self.task, completed=record["epoch"], terms=terms)
+        if record["epoch"] in self.config.training.snapshot_epochs():
+            self.screen.print(
+                f"epoch {record['epoch']:>4}  train {train_terms['loss']:.2f}  validation {validation['loss']:.2f}"
+                f" (distortion {validation['distortion']:.2f} + rate {validation['rate']:.2f})",
+            )
+
+    def said(self, text: str) -> None:
+        self.screen.print(text)
