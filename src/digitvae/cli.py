@@ -190,9 +190,7 @@ def _report(path: Path, data_dir: Path | None) -> None:
     run = RunDirectory(path)
     splits = _load(run.data_name(), data_dir, fallback=False)
     if splits.sha256 != run.manifest()["data"]["sha256"]:
-        raise RunError(
-            f"The digits at {run.data_name()} are not those that {path} was trained on; bring them back, or train again."
-        )
+        raise RunError(f"{path} was trained on other digits than {run.data_name()} holds now; bring those back.")
     with screen.status("Writing the report") as status:
         written = write_report(run, splits, notify=lambda text: status.update(text))
     screen.print(f"Report: {written}", soft_wrap=True)

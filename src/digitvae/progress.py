@@ -42,14 +42,17 @@ class ProgressBar(Watcher):
         self.progress.stop()
 
     def started(self, config: Config, epoch: int, steps: int) -> None:
+        """Put up the bar."""
         self.config, self.steps = config, steps
         self.task = self.progress.add_task("", total=config.training.epochs, completed=epoch, terms="")
 
     def stepped(self, epoch: int, step: int) -> None:
+        """Move the bar within an epoch."""
         if self.task is not None:
             self.progress.update(self.task, completed=epoch + step / self.steps)
 
     def measured(self, record: dict[str, Any]) -> None:
+        """Show the terms of the finished epoch; at a snapshot, leave them standing in a line."""
         train_terms, validation = record["train"], record["validation"]
         terms = f"loss {train_terms['loss']:.1f} = {train_terms['distortion']:.1f} + {train_terms['rate']:.1f}"
         terms += f", validation {validation['loss']:.1f}"
@@ -62,4 +65,5 @@ class ProgressBar(Watcher):
             )
 
     def said(self, text: str) -> None:
+        """Print a sentence above the bar."""
         self.screen.print(text)
