@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -41,7 +42,7 @@ def save_model(folder: Path, model: VAE, config: Config, card: str) -> None:
         (aside / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (aside / "README.md").write_text(card, encoding="utf-8")
         replace_folder(aside, folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -60,7 +61,7 @@ def load_model(folder: Path) -> tuple[VAE, Config]:
             raise RunError(f"{path} has layout {content['format']}; this version reads layout {FORMAT}.")
         config = Config.from_dict(content["config"], str(path))
         digest = content["sha256"]
-    except FileNotFoundError as error:
+    except OSError as error:
         raise RunError(f"{folder} is not a model folder: it has no config.json.") from error
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, RunError | ConfigError):
@@ -101,7 +102,8 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
         save_file(contiguous, aside, metadata)
         os.replace(aside, path)
     except (OSError, SafetensorError) as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise _cannot_write(path, error) from error
 
 
@@ -129,7 +131,12 @@ def replace_folder(new: Path, old: Path) -> None:
     shutil.rmtree(away, ignore_errors=True)
     if old.exists():
         os.replace(old, away)
-    os.replace(new, old)
+    try:
+        os.replace(new, old)
+    except OSError:
+        if away.exists():
+            os.replace(away, old)
+        raise
     shutil.rmtree(away, ignore_errors=True)
 
 

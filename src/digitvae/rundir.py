@@ -59,7 +59,7 @@ class RunDirectory:
     def snapshot_epochs(self) -> list[int]:
         """Epochs of which a whole snapshot exists, in order."""
         found = self.path.glob("snapshots/epoch-*/config.json")
-        return sorted(int(f.parent.name.removeprefix("epoch-")) for f in found if f.parent.suffix == "")
+        return sorted(int(f.parent.name.removeprefix("epoch-")) for f in found if f.parent.name[6:].isdigit())
 
     def config(self) -> Config:
         """The recipe of the run.
@@ -105,7 +105,7 @@ class RunDirectory:
             RunError: If the file is missing or a line is torn.
         """
         try:
-            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+            lines = self.metrics_file.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError as error:
             raise RunError(f"{self.path} has no metrics.jsonl: no epoch is finished yet.") from error
         records = []

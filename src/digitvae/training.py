@@ -137,7 +137,8 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch; the last may be short."""
-        return math.ceil(len(self.train_images) / self.config.training.batch_size)
+        full, rest = divmod(len(self.train_images), self.config.training.batch_size)
+        return full + (rest > 1)
 
     @property
     def trained_model(self) -> VAE:
@@ -165,7 +166,8 @@ class Trainer:
         try:
             while progress.step < self.steps_per_epoch:
                 start = progress.step * settings.batch_size
-                self._train_step(self.order[start : start + settings.batch_size])
+                last = progress.step == self.steps_per_epoch - 1
+                self._train_step(self.order[start : None if last else start + settings.batch_size])
                 progress.step += 1
                 if stop is not None and stop() and progress.step < self.steps_per_epoch:
                     return False
@@ -217,7 +219,8 @@ class Trainer:
         return rate, beta
 
     def _check(self, totals: list[float], images: int) -> None:
-        for name, total in zip(("loss", "rate", "distortion"), totals, strict=True):
+        loss, rate, distortion = totals
+        for name, total in (("rate", rate), ("distortion", distortion), ("loss", loss)):
             if not math.isfinite(total) or abs(total) > EXPLODED * images:
                 what = "is not finite" if not math.isfinite(total) else "explodes"
                 where = f"epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
@@ -250,7 +253,7 @@ class Trainer:
         tensors |= {f"stream.{k}": g.get_state() for k, g in self.streams.items()}
         if self.progress.step:
             tensors["order"] = self.order
-        facts = dict(vars(self.progress), sums=vars(self.progress.sums))
+        facts = dict(vars(self.progress), sums=dict(vars(self.progress.sums)))
         return {k: v.detach().clone() for k, v in tensors.items()}, facts
 
     def load_state(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -269,6 +272,11 @@ class Trainer:
                 index, key = name.split(".")
                 optimizer["state"].setdefault(int(index), {})[key] = value
             self.optimizer.load_state_dict(optimizer)
+            for parameter, values in self.optimizer.state.items():
+                for key, value in values.items():
+                    if value.shape == parameter.shape:
+                        # The fused optimiser walks through memory: moments must lie in it as the weights do.
+                        values[key] = torch.empty_like(parameter).copy_(value)
             for name, generator in self.streams.items():
                 generator.set_state(tensors[f"stream.{name}"].cpu())
             self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
