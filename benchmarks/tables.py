@@ -30,8 +30,13 @@ def table(name: str) -> str:
 
 
 def fill(text: str) -> str:
-    """The text with each marked table written anew."""
-    return MARK.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+    """The text with each marked table written anew; one that was never measured is left as it is."""
+
+    def written(found: re.Match[str]) -> str:
+        measured = (RESULTS / f"{found[2]}.json").exists()
+        return found[1] + table(found[2]) + found[3] if measured else found[0]
+
+    return MARK.sub(written, text)
 
 
 def _row(cells: list[str]) -> str:

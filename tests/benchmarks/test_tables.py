@@ -17,7 +17,9 @@ def test_every_table_says_what_its_file_says(place):
     assert tables.fill(text) == text, "run `make results`"
 
 
-def test_only_what_is_marked_is_written(monkeypatch):
+def test_only_what_is_marked_is_written(monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "table", lambda name: f"the table of {name}\n")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    (tmp_path / "one.json").write_text("{}")
     text = "before\n<!-- table: one -->\nold\n<!-- end -->\nafter | 1 |\n"
     assert tables.fill(text) == "before\n<!-- table: one -->\nthe table of one\n<!-- end -->\nafter | 1 |\n"
