@@ -68,6 +68,13 @@ def test_settings_may_leave_out_the_table():
     assert config.model.likelihood == "normal"
     assert config.data.name == "my digits"
     assert config.training.betas == (0.5, 0.9)
+    for name in ("2024", "2024-01-01", "a = 3\nb", "my digits/"):
+        assert Config().with_settings([f"name={name}"]).data.name == name
+
+
+def test_batch_normalisation_needs_two_images():
+    with pytest.raises(ConfigError, match="2 or more with a conv network"):
+        load_recipe("seed").with_settings(["batch_size=1"])
 
 
 def test_whole_numbers_widen_and_nothing_else_does():
@@ -89,12 +96,16 @@ def test_whole_numbers_widen_and_nothing_else_does():
         ("epochs=-1", "must be 1 or more"),
         ("batch_size=0", "must be 1 or more"),
         ("seed=-1", "from 0"),
-        ("learning_rate=nan", "above 0"),
+        ("learning_rate=nan", "finite"),
         ("augmentation=2", "between 0 and 1"),
         ("warmup=1", "up to 1"),
         ("encoder=[0]", "1 to 16384"),
         ("latent_dim=0", "1 to 512"),
         ("clip=-1", "0 or more"),
+        ("clip=inf", "finite"),
+        ("learning_rate=1" + "0" * 400, "must be a number"),
+        ("seed=" + "9" * 5000, "must be a whole number"),
+        ("seed=2024-01-01", "must be a whole number"),
     ],
 )
 def test_mistakes_are_said_with_what_to_do(setting, said):

@@ -12,7 +12,7 @@ ROTATION_DEGREES = 15.0
 SHEAR_DEGREES = 15.0
 LOG_SCALE = 0.15
 SHIFT_PIXELS = 1.5
-"""Standard deviations at strength 1 are half of these ranges; draws are uniform within them."""
+"""At strength 1, draws are uniform from minus to plus each of these."""
 
 
 def augment(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:

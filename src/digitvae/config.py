@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -170,7 +172,7 @@ class Config:
         """
         try:
             values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:
             raise ConfigError(f"{where} is not valid TOML ({error}); mend that line.") from error
         return cls.from_dict(values, where)
 
@@ -266,9 +268,10 @@ def _locate(name: str) -> tuple[str, str]:
 
 def _parse_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        values = tomllib.loads(f"value = {text}")
+    except ValueError:  # not TOML, or a number with too many digits
         return text
+    return values["value"] if len(values) == 1 and not isinstance(values["value"], date | time) else text
 
 
 def _convert(value: Any, wanted: Any, name: str) -> Any:
@@ -286,8 +289,12 @@ def _convert(value: Any, wanted: Any, name: str) -> Any:
         if arguments[-1] is not Ellipsis and len(value) != len(arguments):
             raise ConfigError(f"{name} must have {len(arguments)} values, not {len(value)}.")
         return tuple(_convert(v, arguments[0], name) for v in value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300:
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number, not {value}.")
+    if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)  # a folder may be called 2024
     if isinstance(wanted, types.UnionType) or not isinstance(value, wanted) or isinstance(value, bool):
         kind = {"int": "a whole number", "float": "a number", "str": "text"}[wanted.__name__]
         raise ConfigError(f"{name} must be {kind}, not {value!r}.")
@@ -316,6 +323,10 @@ def _check(config: Config) -> None:
         (0 <= config.data.augmentation <= 1, "data.augmentation must be between 0 and 1."),
         (1 <= model.latent_dim <= 512, f"model.latent_dim must be 1 to 512, not {model.latent_dim}."),
         (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
+        (
+            model.network != "conv" or training.batch_size >= 2,
+            "training.batch_size must be 2 or more with a conv network: its batch normalisation compares images.",
+        ),
         (
             all(1 <= w <= 16384 for w in widths),
             "The widths in model.encoder and model.decoder must be 1 to 16384.",
