@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import finish, full_mnist
+from benchmarks.time_to_seed import measure
 from digitvae.config import load_recipe
 from digitvae.data import Splits
 from digitvae.training import Trainer
@@ -38,11 +39,10 @@ def main() -> None:
         digits = Path(folder) / "digits.npz"
         np.savez(digits, train=splits.train.images, validation=splits.validation.images)
         versions, keras = run_keras(python, digits)
-    ours = run_ours(splits)
-    sprint = json.loads((Path(__file__).parent / "results" / "time_to_seed.json").read_text(encoding="utf-8"))
+    precision, ours = run_ours(splits)
+    target_seconds = measure(splits)["seconds_to_target"]
     # The first epoch of each warms up (graphs, kernels); the median leaves it out of account for both.
     theirs_epoch, our_epoch = (statistics.median(r["seconds"] for r in records) for records in (keras, ours))
-    target_seconds = sprint["seconds_to_target"]
     gap = {epoch: ours[epoch - 1]["validation_loss"] - keras[epoch - 1]["validation_loss"] for epoch in (20, EPOCHS)}
     result = {
         "keras_seconds_per_epoch": theirs_epoch,
@@ -52,11 +52,12 @@ def main() -> None:
         "our_seconds_to_target": target_seconds,
         "target_speedup": theirs_epoch * ORIGINAL_EPOCHS / target_seconds if target_seconds else None,
         "validation_gap": gap,
+        "precision": precision,
         "keras": keras,
         "ours": ours,
         "versions": versions,
     }
-    columns = ["", "Keras (TensorFlow)", "digitvae", "ratio or difference"]
+    columns = ["", "Keras (TensorFlow, float32)", f"digitvae ({precision})", "ratio or difference"]
     rows = [
         [
             "same network: seconds per epoch",
@@ -97,8 +98,8 @@ def run_keras(python: Path, digits: Path) -> tuple[dict[str, str], list[dict[str
     return records[0], records[1:]
 
 
-def run_ours(splits: Splits) -> list[dict[str, Any]]:
-    """Train recipe `seed`; one record per epoch, of the same kind."""
+def run_ours(splits: Splits) -> tuple[str, list[dict[str, Any]]]:
+    """Train recipe `seed`; its precision and one record per epoch, of the same kind."""
     config = load_recipe("seed").with_settings([f"epochs={EPOCHS}"])
     trainer = Trainer(config, splits.train.images, splits.validation.images)
     records = []
@@ -111,7 +112,7 @@ def run_ours(splits: Splits) -> list[dict[str, Any]]:
         record = {"epoch": epoch, "train_seconds": seconds, "seconds": total}
         records.append({**record, "loss": trainer.progress.sums.means()["loss"], "validation_loss": loss})
         print("ours", json.dumps(records[-1]), file=sys.stderr, flush=True)
-    return records
+    return trainer.precision, records
 
 
 if __name__ == "__main__":

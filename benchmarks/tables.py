@@ -26,6 +26,8 @@ def table(name: str) -> str:
         f"`{result['command']}`, {machine['date'][:10]}: {machine['processor']} ({machine['instructions']}{amx}), "
         f"{machine['cores']} cores, torch {machine['torch']}."
     ]
+    if "peak_memory_mb" in result:
+        lines += [f"{result['seconds']:.0f} s in all, {result['peak_memory_mb']:.0f} MB of memory at most."]
     return "\n".join(lines) + "\n"
 
 

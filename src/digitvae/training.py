@@ -285,7 +285,7 @@ class Trainer:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
 
 
-def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: int = 2000) -> dict[str, Any]:
+def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: int = 500) -> dict[str, Any]:
     """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
 
     Returns:
