@@ -23,7 +23,7 @@ ROWS: list[list[set[str]]] = [
     [{"data"}],
     [{"distributions", "networks", "images"}],
     [{"models"}],
-    [{"objective"}],
+    [{"lattice"}, {"objective"}],
     [{"checkpoint", "augmentation", "optimization"}, {"rundir"}, {"training"}, {"running"}],
     [{"latent"}, {"generation", "morphometry"}],
     [{"evaluation"}],

@@ -263,3 +263,31 @@ def test_the_normal_likelihood_starts_at_a_scale_of_030_and_learns_it():
     x = rand(2, 1, 28, 28, dtype=torch.float32)
     likelihood(torch.zeros_like(x)).log_prob(x).sum().backward()
     assert float(likelihood.log_scale.grad) != 0
+
+
+@pytest.mark.parametrize("prior", ["normal", "mixture"])
+def test_weighted_codes_at_quantiles_integrate_over_the_prior(prior, mixture):
+    """Means of z and z^2 by 40,000 even points: those of the prior, which torch's oracle gives."""
+    prior = StandardNormal(2) if prior == "normal" else mixture.float()
+    axis = (torch.arange(200) + 0.5) / 200
+    u = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    z, log_weight = prior.at_quantiles(u)
+    assert log_weight.logsumexp(0).item() == pytest.approx(0, abs=1e-5)
+    expected = oracle.Normal(torch.zeros(2), 1) if isinstance(prior, StandardNormal) else torch_mixture(prior)
+    torch.testing.assert_close(log_weight.exp() @ z, expected.mean, atol=1e-3, rtol=0)
+    second = expected.variance + expected.mean.square()
+    torch.testing.assert_close(log_weight.exp() @ z.square(), second, atol=2e-2, rtol=0)
+
+
+def test_quantiles_of_0_and_1_are_finite():
+    z, _ = StandardNormal(2).at_quantiles(torch.tensor([[0.0, 1.0]]))
+    assert z.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "normal"])
+def test_cross_log_prob_is_log_prob_of_every_pair(kind):
+    logits, x = 3 * rand(5, 1, 28, 28), rand(4, 1, 28, 28, seed=1).sigmoid()
+    likelihood = BernoulliLikelihood() if kind == "bernoulli" else NormalLikelihood().double()
+    pairs = likelihood(logits).cross_log_prob(x)
+    assert pairs.shape == (4, 5)
+    assert_close(pairs, likelihood(logits).log_prob(x[:, None]))

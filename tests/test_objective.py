@@ -1,5 +1,6 @@
 """Rate, distortion and ELBO by hand, by torch's own functions, and against quadrature on real digits."""
 
+import itertools
 import math
 
 import pytest
@@ -7,8 +8,17 @@ import torch
 from torch.nn import functional as F
 
 from digitvae.config import ModelConfig
+from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
-from digitvae.objective import Terms, elbo_terms
+from digitvae.objective import (
+    Terms,
+    elbo_terms,
+    encoder_terms,
+    iw_bound,
+    log_prob_quadrature,
+    pooled,
+    quadrature_terms,
+)
 from digitvae.training import evaluate_terms
 
 
@@ -44,23 +54,102 @@ def test_terms_by_hand(model, x):
     torch.testing.assert_close(terms.rate_per_dimension.sum(1), rate)
 
 
-def test_elbo_is_below_the_log_probability(model, x):
-    """log p(x) by a fine grid over the plane, on binarised digits; the mean of many ELBO draws may not pass it."""
-    binary = (x[:20] > 0.5).float()
+@pytest.fixture(scope="module")
+def binary(x):
+    """20 binarised digits."""
+    return (x[:20] > 0.5).float()
+
+
+@pytest.fixture(scope="module")
+def log_prob(model, binary):
+    """log p(x) of them by a fine grid over the plane, with no code of the project's but the networks."""
     axis = torch.linspace(-7, 7, 281)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
     with torch.no_grad():
         logits = model.decoder(grid).flatten(1)
         log_likelihood = binary.flatten(1) @ logits.T - F.softplus(logits).sum(1)
-        log_joint = log_likelihood + model.prior.log_prob(grid)
-        log_prob = torch.logsumexp(log_joint, 1) + 2 * math.log(axis[1] - axis[0])
-        generator = torch.Generator().manual_seed(0)
-        draws = torch.stack(
-            [elbo_terms(model, binary, torch.randn(20, 2, generator=generator)).elbo for _ in range(200)]
-        )
-    error = draws.std(0) / math.sqrt(200)
-    assert (draws.mean(0) <= log_prob + 4 * error).all()
-    assert (log_prob - draws.mean(0)).mean() > 0
+        log_joint = log_likelihood - 0.5 * grid.square().sum(1) - math.log(2 * math.pi)
+        return torch.logsumexp(log_joint, 1) + 2 * math.log(axis[1] - axis[0])
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_quadrature_is_the_log_probability(model, binary, log_prob):
+    estimates = log_prob_quadrature(model, binary, 75025, torch.rand(4, 2, generator=seeded()))
+    assert estimates.shape == (4, 20)
+    torch.testing.assert_close(pooled(estimates), log_prob, atol=0.1, rtol=0)
+
+
+def test_chunks_of_points_change_nothing(model, binary):
+    shifts = torch.tensor([[0.1, 0.7]])
+    whole = log_prob_quadrature(model, binary, 987, shifts, chunk=987)
+    torch.testing.assert_close(log_prob_quadrature(model, binary, 987, shifts, chunk=100), whole)
+
+
+def test_bounds_stand_in_their_order(model, binary, log_prob):
+    """elbo <= iw_bound(5) <= iw_bound(100) <= log p(x), each a mean over many draws, within 4 standard errors."""
+    generator = seeded()
+    draws = [torch.stack([elbo_terms(model, binary, torch.randn(20, 2, generator=generator)).elbo for _ in range(200)])]
+    draws += [torch.stack([iw_bound(model, binary, k, generator) for _ in range(50)]) for k in (5, 100)]
+    draws += [log_prob[None]]
+    for lower, higher in itertools.pairwise(draws):
+        error = lower.var(0) / len(lower) + (higher.var(0) / len(higher) if len(higher) > 1 else 0)
+        assert (lower.mean(0) <= higher.mean(0) + 4 * error.sqrt()).all()
+        assert lower.mean() < higher.mean()
+
+
+def test_one_importance_sample_is_the_elbo_of_that_draw(model, binary):
+    posterior = model.encode(binary)
+    z = posterior.sample(seeded(3), 1)[0]
+    elbo = model.decode(z).log_prob(binary) + model.prior.log_prob(z) - posterior.log_prob(z)
+    torch.testing.assert_close(iw_bound(model, binary, 1, seeded(3)), elbo)
+
+
+def test_importance_samples_in_chunks_are_as_good(model, binary):
+    whole, parts = (
+        torch.stack([iw_bound(model, binary, 30, seeded(i), chunk) for i in range(100)]) for chunk in (600, 60)
+    )
+    error = ((whole.var(0) + parts.var(0)) / 100).sqrt()
+    assert ((whole.mean(0) - parts.mean(0)).abs() < 4 * error).all()
+
+
+def test_quadrature_terms_and_their_gradient(model, binary):
+    """Held against the same sums written out, with autograd through torch's own logsumexp."""
+    u = lattice(610, 2, 0.2137)
+    terms = quadrature_terms(model, binary, u)
+    z = torch.special.ndtri(u).float()
+    each = torch.distributions.Bernoulli(logits=model.decoder(z)).log_prob(binary[:, None]).sum((2, 3, 4))
+    log_prob = torch.logsumexp(each, 1) - math.log(610)
+    posterior = torch.softmax(each, 1)
+    expected = [log_prob, -(posterior * each).sum(1), (posterior * (posterior * 610).clamp(min=1e-30).log()).sum(1)]
+    for found, value in zip((terms.elbo, terms.distortion, terms.rate), expected, strict=True):
+        torch.testing.assert_close(found, value, atol=5e-4, rtol=0)
+    weights = list(model.decoder.parameters())
+    found = torch.autograd.grad(terms.loss(1.0).mean(), weights)
+    for ours, expected in zip(found, torch.autograd.grad(-log_prob.mean(), weights), strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_quadrature_trains_a_mixture_prior_too(x):
+    model = VAE.from_config(ModelConfig(encoder=(8,), decoder=(8,), prior="mixture"), seed=0)
+    quadrature_terms(model, x[:5], lattice(34, 2)).loss(1.0).mean().backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.prior.parameters())
+
+
+def test_encoder_terms_move_the_encoder_as_the_elbo_does_and_nothing_else(model, x):
+    noise = torch.randn(len(x), 2, generator=seeded(1))
+    model.zero_grad()
+    alone = encoder_terms(model, x, noise)
+    alone.loss(1.0).mean().backward()
+    assert all(p.grad is None for p in model.decoder.parameters())
+    weights = list(model.encoder.parameters())
+    whole = elbo_terms(model, x, noise)
+    torch.testing.assert_close(alone.elbo, whole.elbo)
+    for ours, expected in zip(weights, torch.autograd.grad(whole.loss(1.0).mean(), weights), strict=True):
+        torch.testing.assert_close(ours.grad, expected, atol=1e-5, rtol=1e-4)
+    model.zero_grad()
 
 
 def test_bfloat16_networks_still_sum_in_float32(model, x):

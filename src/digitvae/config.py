@@ -25,6 +25,9 @@ from digitvae.errors import ConfigError
 
 Binarization = Literal["none", "dynamic", "static"]
 
+QUADRATURE_DIMENSIONS = 3
+"""Latent dimensions that can be integrated over: a fine enough lattice in more would be too large."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -57,8 +60,10 @@ class ModelConfig:
         decoder: Widths of the decoder. For ``mlp`` those of the hidden layers; for ``conv`` the filters of each
             transposed convolution.
         activation: ``relu``, ``leaky_relu``, ``silu``, ``gelu`` or ``tanh``.
-        basis: What the decoder's first layer does with codes: ``none`` (its activation, as the other layers) or ``sin``
-            (a periodic basis of the latent space, after Sitzmann et al., 2020).
+        basis: What the decoder makes of codes first: ``none`` (nothing), ``sin`` (its first activation is the sine,
+            after Sitzmann et al., 2020) or ``torus`` (waves over the quantiles of a standard Normal; see
+            `digitvae.networks.TorusBasis`).
+        frequency: Highest frequency of the ``torus`` basis: waves along each dimension.
         mixture_components: Number of components of the ``mixture`` prior.
     """
 
@@ -69,7 +74,8 @@ class ModelConfig:
     encoder: tuple[int, ...] = (512, 256)
     decoder: tuple[int, ...] = (256, 512)
     activation: Literal["relu", "leaky_relu", "silu", "gelu", "tanh"] = "relu"
-    basis: Literal["none", "sin"] = "none"
+    basis: Literal["none", "sin", "torus"] = "none"
+    frequency: int = 8
     mixture_components: int = 10
 
 
@@ -87,6 +93,9 @@ class TrainingConfig:
         epsilon: Adam's epsilon.
         weight_decay: AdamW's decoupled weight decay, on weight matrices only.
         clip: Largest norm of the gradient; a longer one is shortened to it. 0 is off.
+        objective: ``elbo``, or ``quadrature`` (log p(x) itself, integrated over a lattice of codes; up to three latent
+            dimensions; the encoder is fitted to the posterior beside it).
+        lattice: Sizes of that lattice, each used for an equal share of the steps; in the plane Fibonacci numbers.
         beta: Weight of the rate in the loss.
         beta_warmup: Share of all steps over which that weight rises from 0.
         average: Decay per step of the running average of the weights that is validated and kept; 0 is off.
@@ -106,6 +115,8 @@ class TrainingConfig:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     clip: float = 0.0
+    objective: Literal["elbo", "quadrature"] = "elbo"
+    lattice: tuple[int, ...] = (1597,)
     beta: float = 1.0
     beta_warmup: float = 0.0
     average: float = 0.0
@@ -322,6 +333,15 @@ def _check(config: Config) -> None:
         (all(s >= 1 for s in training.snapshots), "training.snapshots must be epochs from 1 on."),
         (0 <= config.data.augmentation <= 1, "data.augmentation must be between 0 and 1."),
         (1 <= model.latent_dim <= 512, f"model.latent_dim must be 1 to 512, not {model.latent_dim}."),
+        (
+            training.objective == "elbo" or (model.latent_dim <= QUADRATURE_DIMENSIONS and training.beta == 1),
+            f"training.objective quadrature needs beta 1 and at most {QUADRATURE_DIMENSIONS} latent dimensions.",
+        ),
+        (
+            bool(training.lattice) and all(m >= 1 for m in training.lattice),
+            "training.lattice must hold sizes of 1 or more.",
+        ),
+        (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
         (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
         (
             model.network != "conv" or training.batch_size >= 2,

@@ -82,6 +82,17 @@ class StandardNormal(nn.Module):
         loc, log_var = posterior.loc, posterior.log_var
         return 0.5 * (loc.square() + (torch.expm1(log_var) - log_var))
 
+    def at_quantiles(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn points of the unit cube into codes whose weighted sum stands for an integral over this prior.
+
+        Args:
+            u: Shape (points, latent), in [0, 1].
+
+        Returns:
+            Codes, shape (points, latent), and the logarithms of their weights, which sum to 1, shape (points,).
+        """
+        return _normal_quantile(u), torch.full((len(u),), -math.log(len(u)), device=u.device)
+
 
 class NormalMixture(nn.Module):
     """A learned mixture of Normals with independent dimensions, as the prior.
@@ -111,6 +122,18 @@ class NormalMixture(nn.Module):
         """One-sample estimate of the KL divergence to this prior, in nats, shape (batch,)."""
         return posterior.log_prob(z) - self.log_prob(z)
 
+    def at_quantiles(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """As for `StandardNormal`; every component gets all the points, so there are components times points."""
+        each = DiagonalNormal(self.loc[:, None], self.log_var[:, None]).at(_normal_quantile(u))
+        log_weight = self.logits.log_softmax(0)[:, None] - math.log(len(u))
+        return each.flatten(0, 1), log_weight.expand(-1, len(u)).flatten()
+
+
+def _normal_quantile(u: Tensor) -> Tensor:
+    """Quantiles of the standard Normal, float32; 0 and 1, whose quantiles are infinite, count as 1e-9 from there."""
+    quantile: Tensor = torch.special.ndtri(u.double().clamp(1e-9, 1 - 1e-9))
+    return quantile.float()
+
 
 class Distribution(Protocol):
     """What a likelihood gives for each image: its mean, samples and log probabilities."""
@@ -124,6 +147,16 @@ class Distribution(Protocol):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log probability in nats, summed over the pixels, shape (...)."""
+
+    def cross_log_prob(self, x: Tensor) -> Tensor:
+        """The same for every image under each of (points) distributions, by one matrix product.
+
+        Args:
+            x: Images, shape (batch, 1, 28, 28).
+
+        Returns:
+            Shape (batch, points).
+        """
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -169,6 +202,11 @@ class Bernoulli:
         logits, x = torch.broadcast_tensors(self.logits, x)  # type: ignore[no-untyped-call]
         return -cast(Tensor, _CrossEntropy.apply(logits, x))  # type: ignore[no-untyped-call]
 
+    def cross_log_prob(self, x: Tensor) -> Tensor:
+        """Minus the binary cross-entropy of each image (batch, 1, 28, 28) under each point, shape (batch, points)."""
+        logits = self.logits.flatten(1)
+        return x.flatten(1) @ logits.T - F.softplus(logits).sum(1)
+
 
 @dataclass(frozen=True)
 class PixelNormal:
@@ -192,6 +230,13 @@ class PixelNormal:
         """Log density in nats, summed over the pixels, shape (...)."""
         squared = ((x - self.mean) / self.log_scale.exp()).square()
         return -0.5 * (squared + 2 * self.log_scale + _LOG_2PI).flatten(-3).sum(-1)
+
+    def cross_log_prob(self, x: Tensor) -> Tensor:
+        """Log density of each image (batch, 1, 28, 28) under each point, shape (batch, points)."""
+        x, mean = x.flatten(1), self.mean.flatten(1)
+        squared = x.square().sum(1, keepdim=True) - 2 * (x @ mean.T) + mean.square().sum(1)
+        constant = x.shape[1] * (2 * self.log_scale + _LOG_2PI)
+        return -0.5 * (squared * torch.exp(-2 * self.log_scale) + constant)
 
 
 class BernoulliLikelihood(nn.Module):

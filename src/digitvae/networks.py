@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,34 @@ class Sin(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same shape."""
         return torch.sin(x)
+
+
+class TorusBasis(nn.Module):
+    """Codes as waves over the quantiles of a standard Normal: what the decoder sees repeats in each dimension.
+
+    The plane is squeezed into the unit square, whose opposite sides meet: a torus, with no edge for digits to crowd
+    at. A decoder learns fine detail from waves that it hardly learns from the two coordinates (Tancik et al., 2020).
+    There is nothing to learn in here.
+    """
+
+    def __init__(self, latent_dim: int, frequency: int) -> None:
+        super().__init__()
+        self.waves: Tensor
+        axis = torch.arange(-frequency, frequency + 1.0)
+        waves = torch.cartesian_prod(*[axis] * latent_dim).reshape(-1, latent_dim)
+        waves = waves[len(waves) // 2 + 1 :]  # of k and -k one: the other gives the same waves
+        self.register_buffer("waves", waves[torch.linalg.vector_norm(waves, dim=1) <= frequency], persistent=False)
+
+    @property
+    def width(self) -> int:
+        """Values for each code."""
+        return 2 * len(self.waves)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Codes (..., latent) to (..., width), in float32: bfloat16 cannot tell neighbouring codes apart."""
+        quantiles = torch.special.ndtr(z.float())
+        phase = 2 * math.pi * (quantiles.unsqueeze(-1) * self.waves.T).sum(-2)
+        return math.sqrt(2) * torch.cat([phase.sin(), phase.cos()], -1)
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -65,23 +94,24 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
-    """Dense layers from a code to the logits of an image; `basis` is the first layer's activation where not "none"."""
+    """Dense layers from a code, through its basis, to the logits of an image."""
 
-    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none") -> None:
+    def __init__(
+        self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none", frequency: int = 1
+    ) -> None:
         super().__init__()
+        self.basis, before, first = _basis(latent_dim, activation, basis, frequency)
         layers: list[nn.Module] = []
-        before = latent_dim
         for width in widths:
-            chosen = basis if basis != "none" and not layers else activation
-            layers += [nn.Linear(before, width), ACTIVATIONS[chosen]()]
+            layers += [nn.Linear(before, width), ACTIVATIONS[activation if layers else first]()]
             before = width
         layers += [nn.Linear(before, PIXELS * PIXELS), nn.Unflatten(-1, (1, PIXELS, PIXELS))]
         self.body = nn.Sequential(*layers)
         _lecun(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Codes (..., latent) to logits (..., 1, 28, 28)."""
-        return self.body(z)  # type: ignore[no-any-return]
+        """Codes (..., latent) to logits (..., 1, 28, 28), in the number format of the weights."""
+        return self.body(_on_basis(self, z))  # type: ignore[no-any-return]
 
     def center(self, mean: Tensor) -> None:
         """Move the initial biases so that every code first decodes to nearly `mean`, shape (1, 28, 28)."""
@@ -89,6 +119,19 @@ class MLPDecoder(nn.Module):
         with torch.no_grad():
             last.weight *= 0.3
             last.bias.copy_(torch.logit(mean.flatten().clamp(0.002, 0.998)))
+
+
+def _basis(latent_dim: int, activation: str, basis: str, frequency: int) -> tuple[nn.Module | None, int, str]:
+    """What comes before a decoder's first layer, how many values it gives, and that layer's activation."""
+    if basis == "torus":
+        waves = TorusBasis(latent_dim, frequency)
+        return waves, waves.width, activation
+    return None, latent_dim, activation if basis == "none" else basis
+
+
+def _on_basis(decoder: MLPDecoder | ConvDecoder, z: Tensor) -> Tensor:
+    weight = next(decoder.body.parameters())
+    return (z if decoder.basis is None else decoder.basis(z)).to(weight.dtype)
 
 
 class SameConv2d(nn.Conv2d):
@@ -216,13 +259,15 @@ class ConvDecoder(nn.Module):
     With widths (16, 8) and ReLU it is the decoder of the original report: 9,137 parameters at two latent dimensions.
     """
 
-    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none") -> None:
+    def __init__(
+        self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none", frequency: int = 1
+    ) -> None:
         super().__init__()
         filters = _conv_widths(widths, "model.decoder", extra=0)
         size = PIXELS // 2 ** len(filters)
         channels, dense = filters[0], filters[0] * size * size
-        first = activation if basis == "none" else basis
-        layers: list[nn.Module] = [nn.Linear(latent_dim, dense), ACTIVATIONS[first]()]
+        self.basis, before, first = _basis(latent_dim, activation, basis, frequency)
+        layers: list[nn.Module] = [nn.Linear(before, dense), ACTIVATIONS[first]()]
         layers += [nn.BatchNorm1d(dense, **_BATCH_NORM), nn.Unflatten(-1, (channels, size, size))]
         for width in filters:
             layers += [SameConvTranspose2d(channels, width), ACTIVATIONS[activation]()]
@@ -234,8 +279,8 @@ class ConvDecoder(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor) -> Tensor:
-        """Codes (..., latent) to logits (..., 1, 28, 28)."""
-        flat = z.reshape(-1, z.shape[-1])
+        """Codes (..., latent) to logits (..., 1, 28, 28), in the number format of the weights."""
+        flat = _on_basis(self, z.reshape(-1, z.shape[-1]))
         return self.body(flat).reshape(*z.shape[:-1], 1, PIXELS, PIXELS)  # type: ignore[no-any-return]
 
 
@@ -308,4 +353,6 @@ def _title(module: nn.Module) -> str:
         return f"convolution, {module.out_channels} filters, stride {module.stride[0]}"
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         return "batch normalisation"
+    if isinstance(module, TorusBasis):
+        return "waves on a torus"
     return {"Linear": "dense", "Flatten": "flatten", "Unflatten": "reshape"}[type(module).__name__]

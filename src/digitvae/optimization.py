@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -85,6 +87,21 @@ def resolve_precision(settings: TrainingConfig, device: torch.device) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     fast = device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return "bfloat16" if fast else "float32"
+
+
+@contextlib.contextmanager
+def matrix_products(precision: str) -> Iterator[None]:
+    """Within it, products of float32 matrices may be computed from bfloat16 factors on the CPU; sums stay float32.
+
+    That is what a lattice needs: log probabilities of hundreds of nats, rounded to bfloat16, would be wrong by one.
+    """
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = settings.fp32_precision
+    settings.fp32_precision = "bf16" if precision == "bfloat16" else before
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
 
 
 def make_optimizer(model: VAE, settings: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:

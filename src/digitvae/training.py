@@ -15,18 +15,20 @@ from torch import Tensor, nn
 from digitvae.augmentation import augment
 from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
+from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
-from digitvae.objective import elbo_terms
+from digitvae.objective import Terms, elbo_terms, encoder_terms, quadrature_terms
 from digitvae.optimization import (
     WorkingCopy,
     default_device,
     make_average,
     make_optimizer,
+    matrix_products,
     resolve_precision,
     schedule,
 )
 
-STREAMS = ("shuffle", "latent", "binarization", "augmentation")
+STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice")
 """Random streams that training draws from; initial weights and validation noise have seeds of their own."""
 
 EXPLODED = 1e5
@@ -182,11 +184,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         images = self._training_batch(index)
-        shape = (len(index), self.model.latent_dim)
-        noise = torch.randn(shape, generator=self.streams["latent"], device=self.device)
-        terms = elbo_terms(self.working.model, images, noise)
+        with matrix_products(self.precision):
+            terms = self._backward(images)
         loss = terms.loss(self.beta)
-        loss.mean().backward()  # type: ignore[no-untyped-call]
         self.working.hand_over_gradients()
         if self.config.training.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip)
@@ -197,6 +197,33 @@ class Trainer:
         totals = torch.stack([loss.detach(), terms.rate.detach(), terms.distortion.detach()]).sum(1).tolist()
         self._check(totals, len(index))
         self.progress.sums.add(len(index), *totals)
+
+    def _backward(self, images: Tensor) -> Terms:
+        """Compute the terms of a batch and leave the gradients of its mean loss in the working copy."""
+        model = self.working.model
+        noise = torch.randn(len(images), model.latent_dim, generator=self.streams["latent"], device=self.device)
+        if self.config.training.objective == "elbo":
+            terms = elbo_terms(model, images, noise)
+            mean = terms.loss(self.beta).mean()
+        else:
+            terms = quadrature_terms(model, images, self._lattice(self._lattice_size(), self.streams["lattice"]))
+            # The encoder has no part in that; it is fitted beside it to the posterior of the decoder as it stands.
+            mean = terms.loss(self.beta).mean() + encoder_terms(model, images, noise).loss(self.beta).mean()
+        mean.backward()  # type: ignore[no-untyped-call]
+        return terms
+
+    def _lattice(self, size: int, generator: torch.Generator) -> Tensor:
+        """A lattice of `size` points, shifted at random."""
+        shift = torch.rand(self.model.latent_dim, generator=generator, device=self.device)
+        return lattice(size, self.model.latent_dim, shift.cpu()).to(self.device)
+
+    def _lattice_size(self) -> int:
+        """The size for the step under way: each of the recipe's sizes has an equal share of the steps."""
+        sizes, settings = self.config.training.lattice, self.config.training
+        done = (self.progress.epoch * self.steps_per_epoch + self.progress.step) / (
+            settings.epochs * self.steps_per_epoch
+        )
+        return sizes[min(int(done * len(sizes)), len(sizes) - 1)]
 
     def _training_batch(self, index: Tensor) -> Tensor:
         images = self.train_images[index].float().div_(255)
@@ -233,15 +260,15 @@ class Trainer:
     def validate(self) -> dict[str, Any]:
         """Mean loss, rate and distortion of the validation digits, in nats, and the rate of each dimension.
 
-        Computed in float32 with the same latent noise at every call, by the same function as in training. The loss
-        has the recipe's beta, without its warm-up.
+        Computed in float32 with the same latent noise or lattice (the largest of the recipe's) at every call, by the
+        same function as in training. The loss has the recipe's beta, without its warm-up.
         """
-        return evaluate_terms(
-            self.trained_model,
-            self.validation_images,
-            beta=self.config.training.beta,
-            seed=stream_seed(self.config.training.seed, "validation"),
-        )
+        settings = self.config.training
+        seed = stream_seed(settings.seed, "validation")
+        if settings.objective == "elbo":
+            return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed)
+        u = self._lattice(max(settings.lattice), torch.Generator(self.device).manual_seed(seed))
+        return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed, 2000, u)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that is needed to go on bit for bit: tensors and JSON facts."""
@@ -285,12 +312,16 @@ class Trainer:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
 
 
-def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: int = 500) -> dict[str, Any]:
+def evaluate_terms(
+    model: VAE, images: Tensor, beta: float, seed: int, batch: int = 500, u: Tensor | None = None
+) -> dict[str, Any]:
     """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
+
+    With points `u` of the unit cube, shape (points, latent), those of `quadrature_terms` instead.
 
     Returns:
         ``loss``, ``rate`` and ``distortion``, in nats per image; ``rate_per_dimension``, a list, or None where the
-        prior's dimensions are not independent.
+        rate is not a sum over dimensions.
     """
     generator = torch.Generator(images.device).manual_seed(seed)
     training = model.training
@@ -303,16 +334,17 @@ def evaluate_terms(model: VAE, images: Tensor, beta: float, seed: int, batch: in
             noise = torch.randn(len(images), model.latent_dim, generator=generator, device=images.device)
             for start in range(0, len(images), batch):
                 x = images[start : start + batch].float().div_(255)
-                terms = elbo_terms(model, x, noise[start : start + batch])
+                part = noise[start : start + batch]
+                terms = elbo_terms(model, x, part) if u is None else quadrature_terms(model, x, u)
                 totals = [float(t.double().sum()) for t in (terms.loss(beta), terms.rate, terms.distortion)]
                 sums.add(len(x), *totals)
                 if terms.rate_per_dimension is not None:
-                    part = terms.rate_per_dimension.double().sum(0)
-                    per_dimension = part if per_dimension is None else per_dimension + part
+                    rates = terms.rate_per_dimension.double().sum(0)
+                    per_dimension = rates if per_dimension is None else per_dimension + rates
     finally:
         model.train(training)
-    rates = None if per_dimension is None else (per_dimension / sums.images).tolist()
-    return {**sums.means(), "rate_per_dimension": rates}
+    each = None if per_dimension is None else (per_dimension / sums.images).tolist()
+    return {**sums.means(), "rate_per_dimension": each}
 
 
 def _binarize_once(images: Tensor, name: str) -> Tensor:

@@ -20,9 +20,15 @@ def variants():
     for prior, likelihood, network in itertools.product(("normal", "mixture"), ("bernoulli", "normal"), WIDTHS):
         settings = [f"prior={prior}", f"likelihood={likelihood}", f"network={network}", *WIDTHS[network]]
         yield pytest.param(Config().with_settings([*settings, "latent_dim=3"]), id=f"{prior} {likelihood} {network}")
-    for activation, basis in (("silu", "none"), ("tanh", "sin"), ("leaky_relu", "sin")):
-        settings = [f"activation={activation}", f"basis={basis}", *WIDTHS["mlp"]]
-        yield pytest.param(Config().with_settings(settings), id=f"{activation} {basis}")
+    for activation, basis, network in (
+        ("silu", "none", "mlp"),
+        ("tanh", "sin", "mlp"),
+        ("leaky_relu", "sin", "conv"),
+        ("gelu", "torus", "mlp"),
+        ("relu", "torus", "conv"),
+    ):
+        settings = [f"activation={activation}", f"basis={basis}", f"network={network}", *WIDTHS[network], "frequency=1"]
+        yield pytest.param(Config().with_settings(settings), id=f"{activation} {basis} {network}")
 
 
 @pytest.fixture(params=variants(), scope="module")

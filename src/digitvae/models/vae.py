@@ -64,7 +64,9 @@ class VAE(nn.Module):
                 else NormalMixture(config.latent_dim, config.mixture_components)
             )
             encoder = ENCODERS[config.network](config.latent_dim, config.encoder, config.activation)
-            decoder = DECODERS[config.network](config.latent_dim, config.decoder, config.activation, config.basis)
+            decoder = DECODERS[config.network](
+                config.latent_dim, config.decoder, config.activation, config.basis, config.frequency
+            )
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
         return cls(prior, encoder, decoder, likelihood)
 
@@ -84,17 +86,12 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> DiagonalNormal:
         """The approximate posterior q(z given x) for images (batch, 1, 28, 28) in [0, 1]."""
-        loc, log_var = self.encoder(x.to(self._dtype))
+        loc, log_var = self.encoder(x.to(self.encoder.loc.weight.dtype))  # type: ignore[union-attr,arg-type]
         return DiagonalNormal(_widen(loc), _widen(log_var))
 
     def decode(self, z: Tensor) -> Distribution:
         """The likelihood p(x given z) for codes (..., latent)."""
-        return self.likelihood(_widen(self.decoder(z.to(self._dtype))))  # type: ignore[no-any-return]
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        """Number format of the networks' weights."""
-        return self.encoder.loc.weight.dtype  # type: ignore[union-attr,return-value]
+        return self.likelihood(_widen(self.decoder(z)))  # type: ignore[no-any-return]
 
 
 def _widen(values: Tensor) -> Tensor:
