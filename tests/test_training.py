@@ -18,8 +18,9 @@ from digitvae.training import Trainer, evaluate_terms, stream_seed
 
 CPU = torch.device("cpu")
 SMALL = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["network=conv", "encoder=[2,4,8]", "decoder=[4,2]"]}
+SMALL["quadrature"] = [*SMALL["mlp"], "basis=torus", "frequency=2", "objective=quadrature", "lattice=[21,55]"]
 EVERYTHING = ["augmentation=0.5", "binarization=dynamic", "average=0.9", "weight_decay=0.01", "clip=50"]
-EVERYTHING += ["warmup=0.2", "beta_warmup=0.3"]
+EVERYTHING += ["warmup=0.2", "basis_warmup=0.7"]
 
 
 def recipe(*settings, network="mlp"):
@@ -53,9 +54,10 @@ def assert_same_state(one, other):
 
 @pytest.mark.parametrize("steps", [4, 6], ids=["at an epoch's end", "in mid-epoch"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", SMALL)
 def test_a_stopped_run_goes_on_bit_for_bit(make, tmp_path, network, precision, steps):
-    config = recipe(*EVERYTHING, "epochs=2", f"precision={precision}", network=network)
+    beta = [] if network == "quadrature" else ["beta_warmup=0.3"]
+    config = recipe(*EVERYTHING, *beta, "epochs=2", f"precision={precision}", network=network)
     whole = make(config)
     measured = train(whole)
 
@@ -118,7 +120,7 @@ def test_streams_are_unrelated():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", SMALL)
 def test_the_loss_falls(make, network, precision):
     trainer = make(recipe("epochs=4", "learning_rate=0.01", f"precision={precision}", network=network))
     losses = [terms["loss"] for terms, _ in train(trainer)]

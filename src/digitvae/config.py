@@ -96,6 +96,7 @@ class TrainingConfig:
         objective: ``elbo``, or ``quadrature`` (log p(x) itself, integrated over a lattice of codes; up to three latent
             dimensions; the encoder is fitted to the posterior beside it).
         lattice: Sizes of that lattice, each used for an equal share of the steps; in the plane Fibonacci numbers.
+        basis_warmup: Share of all steps over which the waves of a ``torus`` basis are let in, low ones first.
         beta: Weight of the rate in the loss.
         beta_warmup: Share of all steps over which that weight rises from 0.
         average: Decay per step of the running average of the weights that is validated and kept; 0 is off.
@@ -117,6 +118,7 @@ class TrainingConfig:
     clip: float = 0.0
     objective: Literal["elbo", "quadrature"] = "elbo"
     lattice: tuple[int, ...] = (1597,)
+    basis_warmup: float = 0.0
     beta: float = 1.0
     beta_warmup: float = 0.0
     average: float = 0.0
@@ -324,6 +326,7 @@ def _check(config: Config) -> None:
         (training.epsilon > 0, "training.epsilon must be above 0."),
         (0 <= training.warmup < 1, "training.warmup must be from 0 up to 1."),
         (0 <= training.beta_warmup <= 1, "training.beta_warmup must be between 0 and 1."),
+        (0 <= training.basis_warmup <= 1, "training.basis_warmup must be between 0 and 1."),
         (0 <= training.average < 1, "training.average must be from 0 up to 1."),
         (training.weight_decay >= 0, "training.weight_decay must be 0 or more."),
         (training.clip >= 0, "training.clip must be 0 or more."),
@@ -334,8 +337,12 @@ def _check(config: Config) -> None:
         (0 <= config.data.augmentation <= 1, "data.augmentation must be between 0 and 1."),
         (1 <= model.latent_dim <= 512, f"model.latent_dim must be 1 to 512, not {model.latent_dim}."),
         (
-            training.objective == "elbo" or (model.latent_dim <= QUADRATURE_DIMENSIONS and training.beta == 1),
-            f"training.objective quadrature needs beta 1 and at most {QUADRATURE_DIMENSIONS} latent dimensions.",
+            training.objective == "elbo" or model.latent_dim <= QUADRATURE_DIMENSIONS,
+            f"training.objective quadrature needs model.latent_dim up to {QUADRATURE_DIMENSIONS}.",
+        ),
+        (
+            training.objective == "elbo" or (training.beta == 1 and training.beta_warmup == 0),
+            "training.objective quadrature needs training.beta 1 and training.beta_warmup 0: it has but one term.",
         ),
         (
             bool(training.lattice) and all(m >= 1 for m in training.lattice),

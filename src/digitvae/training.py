@@ -17,6 +17,7 @@ from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
+from digitvae.networks import TorusBasis
 from digitvae.objective import Terms, elbo_terms, encoder_terms, quadrature_terms
 from digitvae.optimization import (
     WorkingCopy,
@@ -96,6 +97,7 @@ class Trainer:
 
     Raises:
         DataError: If there are fewer than two training images or no validation images.
+        InputError: If the recipe's lattice cannot be one.
 
     >>> digits = np.zeros((8, 28, 28), np.uint8)
     >>> trainer = Trainer(Config().with_settings(["epochs=1", "encoder=[8]", "decoder=[8]"]), digits, digits)
@@ -126,6 +128,9 @@ class Trainer:
         self.train_images = self.train_images.to(self.device)
         self.validation_images = self.validation_images.to(self.device)
         self.model.to(self.device)
+        if settings.objective == "quadrature":
+            for size in settings.lattice:
+                lattice(size, config.model.latent_dim)  # refuses what cannot be one before anything is written
         self.optimizer = make_optimizer(self.model, settings, self.device)
         self.averaged = make_average(self.model, settings.average)
         self.working = WorkingCopy(self.model, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
@@ -181,6 +186,7 @@ class Trainer:
 
     def _train_step(self, index: Tensor) -> None:
         self.learning_rate, self.beta = self.scheduled()
+        self._let_in_waves()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         images = self._training_batch(index)
@@ -212,6 +218,20 @@ class Trainer:
         mean.backward()  # type: ignore[no-untyped-call]
         return terms
 
+    def _let_in_waves(self) -> None:
+        rising = self.config.training.basis_warmup
+        share = self._done() / rising if rising else 1.0
+        for model in {self.model, self.trained_model}:
+            if isinstance(model.decoder.basis, TorusBasis):
+                model.decoder.basis.let_in(share)
+
+    def _done(self) -> float:
+        """The share of all steps that are done; 1 where the plan has been lengthened: nothing is taken back then."""
+        if self.progress.schedule_start:
+            return 1.0
+        steps = self.progress.epoch * self.steps_per_epoch + self.progress.step
+        return steps / (self.config.training.epochs * self.steps_per_epoch)
+
     def _lattice(self, size: int, generator: torch.Generator) -> Tensor:
         """A lattice of `size` points, shifted at random."""
         shift = torch.rand(self.model.latent_dim, generator=generator, device=self.device)
@@ -219,11 +239,8 @@ class Trainer:
 
     def _lattice_size(self) -> int:
         """The size for the step under way: each of the recipe's sizes has an equal share of the steps."""
-        sizes, settings = self.config.training.lattice, self.config.training
-        done = (self.progress.epoch * self.steps_per_epoch + self.progress.step) / (
-            settings.epochs * self.steps_per_epoch
-        )
-        return sizes[min(int(done * len(sizes)), len(sizes) - 1)]
+        sizes = self.config.training.lattice
+        return sizes[min(int(self._done() * len(sizes)), len(sizes) - 1)]
 
     def _training_batch(self, index: Tensor) -> Tensor:
         images = self.train_images[index].float().div_(255)
