@@ -1,0 +1,274 @@
+"""How probable real digits are under a model: ELBO, importance-weighted bound, and log p(x) by quadrature.
+
+Everything is per image, in nats, computed in float32. Grey digits are binarised with fixed seeds first, unless
+`binarization` is ``none``: then each number is a cross-entropy, the mean over all binarisations of what it would
+be, and no logarithm of a probability.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from digitvae.config import QUADRATURE_DIMENSIONS, Binarization
+from digitvae.distributions import DiagonalNormal
+from digitvae.errors import InputError
+from digitvae.evaluation.measures import Measure
+from digitvae.images import as_images, unit_range
+from digitvae.lattice import fibonacci_numbers
+from digitvae.models.vae import VAE
+from digitvae.objective import elbo_terms, iw_bound, log_prob_quadrature, pooled
+
+SIZES = tuple(n for n in fibonacci_numbers(200_000) if n > 28_000)
+"""Lattice sizes, from the first that is tried to the largest: 28,657 to 196,418 in the plane."""
+
+CONVERGED = 0.05
+"""Nats by which the estimate may change from one size to the next, to be called converged."""
+
+ACTIVE = 0.01
+"""Variance of a posterior mean over the digits above which its dimension is called active (Burda et al., 2016)."""
+
+PART = 500
+"""Images that the networks see at a time."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed.
+
+    Attributes:
+        binarizations: Fixed binarisations of the digits, with the seeds 0, 1, ...
+        shifts: Random shifts of the lattice for each.
+        k: Codes for each image in the importance-weighted bound.
+    """
+
+    binarizations: int = 5
+    shifts: int = 4
+    k: int = 500
+
+
+QUICK = Effort(binarizations=1, shifts=2, k=50)
+"""What takes under a minute for 10,000 digits on two cores."""
+
+
+def binarize(images: Tensor | np.ndarray, seed: int) -> Tensor:
+    """Each pixel 0 or 1, drawn with its grey value as the probability; float32, shape (n, 1, 28, 28)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.bernoulli(unit_range(as_images(images)), generator=generator)
+
+
+def density_measures(
+    model: VAE,
+    images: Tensor | np.ndarray,
+    binarization: Binarization,
+    effort: Effort = QUICK,
+    notify: Callable[[str], None] = lambda text: None,
+) -> list[Measure]:
+    """All measures of density for the digits given.
+
+    Args:
+        model: The VAE, in float32.
+        images: Shape (n, 28, 28) or (n, 1, 28, 28), uint8 or floating point in [0, 1].
+        binarization: ``dynamic`` (the mean over `effort.binarizations` fixed draws), ``static`` (the first of these
+            draws alone) or ``none`` (grey pixels).
+        effort: How much is computed.
+        notify: Told what is computed next.
+
+    Raises:
+        InputError: If the images have another shape, type or range.
+    """
+    draws = effort.binarizations if binarization == "dynamic" else 1
+    grey = binarization == "none"
+    batches = [unit_range(as_images(images)) if grey else binarize(images, seed) for seed in range(draws)]
+    n = len(batches[0])
+    common = {"binarization": binarization, "seeds": [] if grey else list(range(draws))}
+    what = " (cross-entropy)" if grey else ""
+    measures = []
+
+    def add(name: str, values: list[float], definition: str, **settings: object) -> None:
+        measures.append(
+            Measure.repeated(name + what, values, "binarisations", "nats", definition, n, **common, **settings)
+        )
+
+    notify("ELBO")
+    terms = [_mean_terms(model, x, seed) for seed, x in enumerate(batches)]
+    for place, (name, definition) in enumerate(_TERMS.items()):
+        add(name, [each[place] for each in terms], definition)
+    notify(f"importance-weighted bound, k = {effort.k}")
+    bounds = [importance_weighted(model, x, effort.k, seed) for seed, x in enumerate(batches)]
+    add(f"iw_bound({effort.k})", [float(b.double().mean()) for b in bounds], _IW_BOUND, k=effort.k)
+    if model.latent_dim <= QUADRATURE_DIMENSIONS:
+        notify("quadrature")
+        q = quadrature(model, torch.cat(batches), effort.shifts, notify)
+        values = [float(part.double().mean()) for part in torch.split(q.log_prob, n)]
+        settings = {"points": q.size, "shifts": effort.shifts, "spread_over_shifts": q.spread, "change": q.change}
+        add("log_prob_quadrature", values, _QUADRATURE, **settings)
+        fixed = [float(part.double().mean()) for part in torch.split(q.mixture, n)]
+        add("mixture of fixed points", fixed, _MIXTURE, points=q.size)
+    posterior = _posterior(model, batches[0])
+    active = int((posterior.loc.var(0) > ACTIVE).sum())
+    measures.append(Measure("active units", active, "", _ACTIVE, n, settings={"of": model.latent_dim}))
+    measures.append(Measure("aggregate posterior to prior", _aggregate(model, posterior), "nats", _AGGREGATE, n))
+    return measures
+
+
+_TERMS = {
+    "elbo": "Minus rate and distortion: a lower bound on log p(x); one code for each image.",
+    "rate": "KL divergence of the approximate posterior to the prior.",
+    "distortion": "Minus the expected log-likelihood under the approximate posterior, summed over the pixels.",
+}
+_IW_BOUND = "Importance-weighted lower bound on log p(x) with k codes for each image (Burda et al., 2016)."
+_QUADRATURE = (
+    "Log of the mean likelihood over a lattice in latent space, all random shifts together; in expectation a lower "
+    "bound on log p(x). `change` is the difference to the lattice size before."
+)
+_MIXTURE = "Log-likelihood of the decoder read as a mixture of the points of the first shift alone: exact."
+_ACTIVE = f"Latent dimensions whose posterior mean varies by more than {ACTIVE} (variance) over the digits."
+_AGGREGATE = "KL divergence of the mean of all approximate posteriors to the prior, one code for each image."
+
+
+@dataclass(frozen=True, eq=False)
+class Quadrature:
+    """log p(x) by quadrature on the lattice at which it was found to be converged, or the largest.
+
+    Attributes:
+        log_prob: All shifts pooled, shape (n,).
+        mixture: The first shift alone, shape (n,).
+        size: Points of the lattice.
+        spread: Standard deviation over the shifts of the mean over the images, nats.
+        change: Mean over the images of the pooled estimate minus that on the lattice before, nats.
+    """
+
+    log_prob: Tensor
+    mixture: Tensor
+    size: int
+    spread: float
+    change: float
+
+
+def quadrature(
+    model: VAE,
+    x: Tensor,
+    shifts: int,
+    notify: Callable[[str], None] = lambda text: None,
+    seed: int = 0,
+) -> Quadrature:
+    """log p(x) on lattices of growing size until the mean changes by less than `CONVERGED`, or sizes end.
+
+    Args:
+        model: The VAE, with 1 to 3 latent dimensions.
+        x: Images, float32 in [0, 1], shape (n, 1, 28, 28).
+        shifts: Random shifts, drawn anew for each size; 2 or more.
+        notify: Told what is computed next.
+        seed: Seed of the shifts.
+
+    Raises:
+        InputError: If the model has more than three latent dimensions, or there are fewer than two shifts.
+    """
+    if shifts < 2:
+        raise InputError("The spread over shifts needs at least two of them.")
+    generator = torch.Generator().manual_seed(seed)
+    before, change, estimates, size = math.nan, math.nan, torch.empty(0), 0
+    for size in SIZES:
+        notify(f"quadrature, lattice of {size:,} points")
+        estimates = log_prob_quadrature(model, x, size, torch.rand(shifts, model.latent_dim, generator=generator))
+        mean = float(pooled(estimates).double().mean())
+        change, before = mean - before, mean
+        if abs(change) < CONVERGED:
+            break
+    each = estimates.double().mean(1)
+    return Quadrature(pooled(estimates), estimates[0], size, float(each.std()), change)
+
+
+def log_likelihood(model: VAE, x: Tensor, seed: int = 0) -> tuple[Tensor, str]:
+    """The best estimate of log p(x) that a few seconds allow, and what it is called.
+
+    Quadrature with one shift up to three latent dimensions, else the importance-weighted bound.
+
+    Args:
+        model: The VAE.
+        x: Images, float32 in [0, 1], shape (n, 1, 28, 28).
+        seed: Seed of the shift or of the codes.
+
+    Returns:
+        Shape (n,), and ``log_prob_quadrature`` or ``iw_bound(k)``.
+    """
+    if model.latent_dim <= QUADRATURE_DIMENSIONS:
+        shift = torch.rand(1, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+        return log_prob_quadrature(model, x, SIZES[1], shift)[0], "log_prob_quadrature"
+    return importance_weighted(model, x, QUICK.k, seed), f"iw_bound({QUICK.k})"
+
+
+def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Binarization) -> list[Measure]:
+    """How well log p(x) tells real digits from the same digits flipped or turned upside down: AUROC.
+
+    Arguments as in `density_measures`.
+    """
+    images = as_images(images)
+    changed = {
+        "flipped": (images.flip(-1), "mirrored, left to right"),
+        "upside-down": (images.flip(-1, -2), "turned by half"),
+    }
+    scores, estimator = log_likelihood(model, _prepared(images, binarization))
+    measures = []
+    for name, (others, how) in changed.items():
+        other_scores, _ = log_likelihood(model, _prepared(others, binarization))
+        truth = np.repeat([1, 0], len(images))
+        area = float(roc_auc_score(truth, torch.cat([scores, other_scores]).numpy()))
+        definition = f"Area under the ROC curve of log p(x) ({estimator}): digits against the same {how}; .5 is chance."
+        measures.append(
+            Measure(
+                f"AUROC against {name} digits",
+                area,
+                "share",
+                definition,
+                len(images),
+                settings={"binarization": binarization},
+            )
+        )
+    return measures
+
+
+def importance_weighted(model: VAE, x: Tensor, k: int, seed: int) -> Tensor:
+    """`digitvae.objective.iw_bound` of many images, a part at a time, shape (n,)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.cat([iw_bound(model, part, k, generator) for part in torch.split(x, PART)])
+
+
+def _prepared(images: Tensor, binarization: Binarization) -> Tensor:
+    return unit_range(images) if binarization == "none" else binarize(images, 0)
+
+
+def _mean_terms(model: VAE, x: Tensor, seed: int) -> tuple[float, float, float]:
+    """ELBO, rate and distortion, one code for each image."""
+    generator = torch.Generator().manual_seed(seed)
+    rate, distortion = 0.0, 0.0
+    with torch.inference_mode():
+        for part in torch.split(x, PART):
+            terms = elbo_terms(model, part, torch.randn(len(part), model.latent_dim, generator=generator))
+            rate += float(terms.rate.double().sum()) / len(x)
+            distortion += float(terms.distortion.double().sum()) / len(x)
+    return -(rate + distortion), rate, distortion
+
+
+def _posterior(model: VAE, x: Tensor) -> DiagonalNormal:
+    with torch.inference_mode():
+        parts = [model.encode(part) for part in torch.split(x, PART)]
+    return DiagonalNormal(torch.cat([p.loc for p in parts]), torch.cat([p.log_var for p in parts]))
+
+
+def _aggregate(model: VAE, posterior: DiagonalNormal, seed: int = 0) -> float:
+    """KL divergence of the mean of the posteriors to the prior, with a code for each image."""
+    with torch.inference_mode():
+        codes = posterior.sample(torch.Generator().manual_seed(seed))
+        total = 0.0
+        for z in torch.split(codes, PART):
+            log_density = torch.logsumexp(posterior.log_prob(z[:, None]), 1) - math.log(len(codes))
+            total += float((log_density - model.prior.log_prob(z)).double().sum())
+    return total / len(codes)
