@@ -47,6 +47,12 @@ class TorusBasis(nn.Module):
         """Values for each code."""
         return 2 * len(self.waves)
 
+    def on_circles(self, z: Tensor) -> Tensor:
+        """Codes (..., latent) as a point on a circle for each dimension, (..., 2 * latent): so near codes are near
+        across the seam too. A circle's length is 1, as the side of the square is."""
+        phase = 2 * math.pi * torch.special.ndtr(z)
+        return torch.cat([phase.sin(), phase.cos()], -1) / (2 * math.pi)
+
     def let_in(self, share: float) -> None:
         """Let in waves from the lowest on, as far as `share` of the way to the highest frequency."""
         self.reach.fill_(0.5 + (self.frequency - 0.5) * min(1.0, share))

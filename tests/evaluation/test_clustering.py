@@ -16,8 +16,11 @@ from threadpoolctl import threadpool_limits
 from digitvae.errors import InputError
 from digitvae.evaluation.clustering import (
     CLUSTERS,
+    NOISE,
     SILHOUETTE_SAMPLE,
+    cluster_measures,
     cluster_scores,
+    dense_clusters,
     hungarian_accuracy,
     neighbor_vote,
 )
@@ -172,3 +175,39 @@ codes_20, labels_20 = blobs(20, spread=1.0)
 def test_what_cannot_be_used_is_refused(call):
     with pytest.raises(InputError):
         call()
+
+
+def test_noise_is_wrong_and_no_partner_of_a_class():
+    labels, clusters = np.array([0, 0, 1, 1]), np.array([4, 4, NOISE, NOISE])
+    assert hungarian_accuracy(labels, clusters) == 0.5
+    assert hungarian_accuracy(labels, np.full(4, NOISE)) == 0
+
+
+def test_dense_clusters_find_blobs_and_leave_noise_out():
+    codes, labels = blobs(1000, 0.1)
+    far = np.random.default_rng(1).uniform(20, 200, (20, 2)).astype(np.float32)
+    found = dense_clusters(np.concatenate([codes, far]), np.concatenate([labels, np.zeros(20, np.uint8)]))
+    assert found.accuracy == pytest.approx(1000 / 1020)
+    assert (found.clusters[-20:] == NOISE).all()
+    assert found.centers.shape == (10, 2)
+    assert found.silhouette > 0.9
+    assert found.ami < 1
+
+
+def test_codes_that_are_all_alike_are_all_noise_or_one_cluster():
+    found = dense_clusters(np.zeros((100, 2), np.float32), np.arange(100) % 10)
+    assert found.accuracy <= 0.1
+    assert math.isnan(found.silhouette)
+
+
+def test_measures_over_seeds():
+    codes, labels = blobs(400, 0.5)
+    train_codes, train_labels = blobs(400, 0.5, seed=1)
+    measures = {m.name: m for m in cluster_measures(codes, labels, train_codes, train_labels, seeds=3)}
+    scores = [cluster_scores(codes, labels, train_codes, train_labels, seed) for seed in range(3)]
+    accuracy = measures["k-means: accuracy"]
+    assert accuracy.value == pytest.approx(np.mean([s.k_means.accuracy for s in scores]))
+    assert accuracy.over == "3 seeds"
+    assert measures["10-neighbour accuracy"].value == scores[0].neighbor_accuracy
+    assert measures["HDBSCAN: AMI"].spread is None
+    assert len(measures) == 16

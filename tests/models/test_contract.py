@@ -127,3 +127,19 @@ def test_the_loss_falls(model, x):
         losses.append(loss.item())
     # Centred networks start at the mean image, so the fall is small at first.
     assert sum(losses[-5:]) / 5 < losses[0] - 2
+
+
+def test_metric_codes_are_near_where_codes_are(model):
+    """Small steps have the length that the topology gives them; on a torus the two far ends of the plane meet."""
+    z = model.prior.sample(20, torch.Generator().manual_seed(0)).double()
+    places = model.metric_codes(z)
+    if model.decoder.basis is None:
+        assert torch.equal(places, z)
+        return
+    assert places.shape == (20, 2 * model.latent_dim)
+    step = torch.zeros_like(z)
+    step[:, 0] = 1e-4
+    moved = torch.linalg.vector_norm(model.metric_codes(z + step) - places, dim=1)
+    torch.testing.assert_close(moved, StandardNormal(1).log_prob(z[:, :1]).exp() * 1e-4, rtol=1e-3, atol=0)
+    far = torch.full((2, model.latent_dim), 6.0, dtype=torch.float64) * torch.tensor([[1.0], [-1.0]])
+    assert torch.dist(*model.metric_codes(far)) < 1e-6

@@ -16,7 +16,7 @@ from digitvae.distributions import (
     NormalMixture,
     StandardNormal,
 )
-from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder
+from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder, TorusBasis
 
 
 class VAE(nn.Module):
@@ -92,6 +92,14 @@ class VAE(nn.Module):
     def decode(self, z: Tensor) -> Distribution:
         """The likelihood p(x given z) for codes (..., latent)."""
         return self.likelihood(_widen(self.decoder(z)))  # type: ignore[no-any-return]
+
+    def metric_codes(self, z: Tensor) -> Tensor:
+        """Codes (..., latent) where Euclidean distance is nearness in the latent space's topology.
+
+        On a torus each dimension becomes a point on a circle, (..., 2 * latent); else the codes are their own.
+        """
+        basis = self.decoder.basis
+        return basis.on_circles(z) if isinstance(basis, TorusBasis) else z
 
 
 def _widen(values: Tensor) -> Tensor:
