@@ -28,7 +28,7 @@ ROWS: list[list[set[str]]] = [
     [{"latent"}, {"generation", "morphometry"}],
     [{"evaluation"}],
     [{"figures"}, {"report"}],
-    [{"progress"}, {"cli"}, {"__main__"}],
+    [{"terminal"}, {"cli"}, {"__main__"}],
 ]
 
 PLACES = {room: (row, step) for row, steps in enumerate(ROWS) for step, rooms in enumerate(steps) for room in rooms}

@@ -105,6 +105,38 @@ def report(
 
 
 @app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
+    metrics: Annotated[str, typer.Option(help="What to measure, comma-separated.")] = "density,clusters",
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    no_fallback: NoFallbackOption = False,
+    binarization: Annotated[
+        str | None, typer.Option(help="none, dynamic or static; the recipe's where left out.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="5 binarisations, 4 shifts, k = 500: minutes rather than seconds.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; RUN/evaluation.json, or MODEL-evaluation.json here.")
+    ] = None,
+) -> None:
+    """Measure a model on digits that it has not seen: densities and clusters, as a table and evaluation.json.
+
+    Examples: `digitvae evaluate runs/map` - `digitvae evaluate runs/exact --metrics density --full`
+    """
+    from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
+    from digitvae.terminal import measures_table
+
+    path = evaluation_file(model, out)
+    splits = _load(data or data_of(model), data_dir, not no_fallback)
+    with screen.status("Evaluating") as status:
+        content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update)
+    screen.print(measures_table(content))
+    screen.print(f"Written: {path}", soft_wrap=True)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/demo"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the training digits.")] = None,
@@ -151,8 +183,8 @@ def _load(name: str, data_dir: Path | None, fallback: bool) -> Splits:
 
 
 def _train(config: Config, out: Path, data_dir: Path | None, fallback: bool, overwrite: bool) -> Outcome:
-    from digitvae.progress import ProgressBar
     from digitvae.running import stop_on_signals, train_run
+    from digitvae.terminal import ProgressBar
 
     splits = _load(config.data.name, data_dir, fallback)
     with stop_on_signals() as stop, ProgressBar(screen) as bar:
@@ -163,9 +195,9 @@ def _train(config: Config, out: Path, data_dir: Path | None, fallback: bool, ove
 def _resume(
     out: Path, recipe: str | None, data: str | None, data_dir: Path | None, fallback: bool, epochs: int | None
 ) -> Outcome:
-    from digitvae.progress import ProgressBar
     from digitvae.rundir import RunDirectory
     from digitvae.running import resume_run, stop_on_signals
+    from digitvae.terminal import ProgressBar
 
     splits = _load(data or RunDirectory(out).data_name(), data_dir, fallback)
     with stop_on_signals() as stop, ProgressBar(screen) as bar:

@@ -48,6 +48,11 @@ class RunDirectory:
         return self.path / "checkpoints" / "best"
 
     @property
+    def evaluation_file(self) -> Path:
+        """The measures, JSON."""
+        return self.path / "evaluation.json"
+
+    @property
     def report_file(self) -> Path:
         """The report, HTML."""
         return self.path / "report.html"
@@ -149,6 +154,23 @@ class RunDirectory:
             file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def find_model(name: str) -> Path:
+    """The model folder that a user means by the name of a run directory or a model folder.
+
+    Raises:
+        RunError: If there is neither, or the run has no finished epoch yet.
+    """
+    path = Path(name)
+    run = RunDirectory(path)
+    if run.config_file.is_file():
+        if not (run.best / "config.json").is_file():
+            raise RunError(f"{path} has no model yet: no epoch is finished.")
+        return run.best
+    if not (path / "config.json").is_file():
+        raise RunError(f"{path} is neither a run directory nor a model folder; check the name.")
+    return path
 
 
 def write_aside(path: Path, text: str) -> None:

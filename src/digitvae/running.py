@@ -204,7 +204,9 @@ def _session(
         )
         return Outcome(run, progress.epoch, True, progress.best_epoch, progress.best_loss)
     session = {
-        **_facts(trainer),
+        **machine_facts(),
+        "device": str(trainer.device),
+        "precision": trainer.precision,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "from_epoch": progress.epoch,
     }
@@ -310,8 +312,8 @@ Load it with `digitvae.checkpoint.load_model(folder)`.
 """
 
 
-def _facts(trainer: Trainer) -> dict[str, Any]:
-    """What somebody else must know to repeat the session."""
+def machine_facts() -> dict[str, Any]:
+    """What somebody else must know of this process to repeat it: command, versions, processor, source."""
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "digitvae": digitvae.__version__,
@@ -321,8 +323,6 @@ def _facts(trainer: Trainer) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor_name(),
         "threads": torch.get_num_threads(),
-        "device": str(trainer.device),
-        "precision": trainer.precision,
         "git_commit": _git_commit(),
     }
 

@@ -1,11 +1,13 @@
-"""What a user sees while a model trains."""
+"""What a user sees on the terminal: the progress of training, and tables of measures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from digitvae.config import Config
 from digitvae.running import Watcher
@@ -67,3 +69,36 @@ class ProgressBar(Watcher):
     def said(self, text: str) -> None:
         """Print a sentence above the bar."""
         self.screen.print(text)
+
+
+def measures_table(content: Mapping[str, Any]) -> Table:
+    """The measures of an ``evaluation.json`` as a table: value, spread and what was repeated, images."""
+    table = Table(
+        "measure", "value", "spread", "over", "images", title=f"{content['model']}: {content['data']['caption']}"
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, section in content["sections"].items():
+        table.add_section()
+        about = f", binarization {section['binarization']}" if "binarization" in section else ""
+        table.add_row(f"[bold]{name}[/bold] ({section['digits']} digits{about}, {section['seconds']:.0f} s)")
+        for measure in section["measures"]:
+            spread = "" if measure["spread"] is None else written(measure["spread"], measure["unit"])
+            value = written(measure["value"], measure["unit"])
+            table.add_row(measure["name"], value, spread, measure["over"], f"{measure['n']:,}")
+    return table
+
+
+def written(value: float | None, unit: str) -> str:
+    """A number as tables show it: nats with two decimals, shares in per cent, whole numbers as they are.
+
+    >>> written(0.9512, "share"), written(-110.238, "nats"), written(None, ""), written(2, "")
+    ('95.12 %', '-110.24 nats', 'undefined', '2')
+    """
+    if value is None:
+        return "undefined"
+    if unit == "share":
+        return f"{100 * value:.2f} %"
+    if unit == "nats":
+        return f"{value:.2f} nats"
+    return f"{value}" if isinstance(value, int) else f"{value:.3f}"

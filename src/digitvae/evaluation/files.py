@@ -1,0 +1,101 @@
+"""From a run or model on disk to its ``evaluation.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from digitvae.checkpoint import load_model
+from digitvae.config import Binarization
+from digitvae.data import Splits
+from digitvae.errors import ConfigError, RunError
+from digitvae.evaluation.density import Effort
+from digitvae.evaluation.suite import FORMAT, evaluate_model
+from digitvae.networks import count_parameters
+from digitvae.rundir import RunDirectory, find_model, write_aside
+from digitvae.running import machine_facts
+
+
+def data_of(model: str) -> str:
+    """The data that a model is measured on unless another is named: the run's own, else MNIST.
+
+    Raises:
+        RunError: If the run directory is damaged.
+    """
+    run = RunDirectory(Path(model))
+    return run.data_name() if run.config_file.is_file() else "mnist"
+
+
+def evaluation_file(model: str, out: Path | None) -> Path:
+    """Where the measures go: into the run directory, or beside where the user stands.
+
+    Raises:
+        RunError: If there is no such run or model, or the file exists and does not belong to the run.
+    """
+    find_model(model)
+    run = RunDirectory(Path(model))
+    if out is None and run.config_file.is_file():
+        return run.evaluation_file
+    path = out or Path(f"{Path(model).resolve().name}-evaluation.json")
+    if path.exists():
+        raise RunError(f"{path} exists; name another file with --out.")
+    return path
+
+
+def evaluate_folder(
+    model: str,
+    splits: Splits,
+    metrics: Sequence[str],
+    binarization: str | None,
+    full: bool,
+    path: Path,
+    notify: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Measure the model of a run directory or model folder and write the measures to `path`.
+
+    What `path` holds already of the same weights and digits, and is not measured now, is kept.
+
+    Args:
+        model: Run directory or model folder.
+        splits: The digits.
+        metrics: Some of `digitvae.evaluation.suite.METRICS`.
+        binarization: ``none``, ``dynamic`` or ``static``; the recipe's where None.
+        full: Whether to take minutes rather than seconds.
+        path: The JSON file.
+        notify: Told what is computed next.
+
+    Raises:
+        InputError: If a metric or binarisation is unknown, or the digits have no labels where they are needed.
+        RunError: If the model is missing or damaged, or the file cannot be written.
+    """
+    folder = find_model(model)
+    vae, config = load_model(folder)
+    chosen = binarization or config.data.binarization
+    if chosen not in ("none", "dynamic", "static"):
+        raise ConfigError(f"The binarization cannot be '{chosen}'; use one of: none, dynamic, static.")
+    effort = Effort() if full else Effort.quick()
+    facts = {
+        "format": FORMAT,
+        "model": str(model),
+        "recipe": config.recipe,
+        "weights": json.loads((folder / "config.json").read_text(encoding="utf-8"))["sha256"],
+        "parameters": count_parameters(vae),
+        "data": {"name": splits.name, "caption": splits.caption, "sha256": splits.sha256},
+    }
+    sections = evaluate_model(vae, splits, cast(Binarization, chosen), metrics, effort, notify)
+    kept = _kept(path, facts)
+    content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
+    write_aside(path, json.dumps(content, indent=2) + "\n")
+    return content
+
+
+def _kept(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Sections of an evaluation that is there already, if it is of the same weights and digits."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        same = all(there[key] == facts[key] for key in ("format", "weights", "data"))
+        return dict(there["sections"]) if same else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,105 @@
+"""From a run on disk to evaluation.json, by the command and from Python, on real digits."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from digitvae.config import load_recipe
+from digitvae.data import Splits
+from digitvae.errors import InputError, RunError
+from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
+from digitvae.evaluation.suite import evaluate_model
+from digitvae.rundir import RunDirectory
+from digitvae.running import train_run
+
+SETTINGS = ["data.name=mnist-5k", "encoder=[16]", "decoder=[16]", "epochs=2", "lattice=[89]", "basis_warmup=0"]
+
+
+@pytest.fixture(scope="module")
+def few(splits_5k: Splits) -> Splits:
+    return Splits(
+        splits_5k.name,
+        splits_5k.train.subset(slice(600)),
+        splits_5k.validation.subset(slice(60)),
+        splits_5k.test.subset(slice(50)),
+        splits_5k.sha256,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(few, tmp_path_factory) -> RunDirectory:
+    out = tmp_path_factory.mktemp("runs") / "exact"
+    return train_run(load_recipe("exact").with_settings(SETTINGS), few, out).run
+
+
+def test_everything_is_measured_and_written(run, few):
+    path = evaluation_file(str(run.path), None)
+    assert path == run.evaluation_file
+    said = []
+    content = evaluate_folder(str(run.path), few, ["density", "clusters"], None, False, path, said.append)
+    assert json.loads(path.read_text()) == content
+    assert list(content["sections"]) == ["density", "clusters, validation", "clusters, test"]
+    density = content["sections"]["density"]
+    assert density["binarization"] == "dynamic"
+    measures = {m["name"]: m for m in density["measures"]}
+    assert measures["elbo"]["value"] < measures["log_prob_quadrature"]["value"] < -100
+    assert all(m["definition"].endswith(".") for s in content["sections"].values() for m in s["measures"])
+    assert {m["n"] for m in density["measures"]} == {50}
+    assert {m["n"] for m in content["sections"]["clusters, validation"]["measures"]} == {60}
+    assert content["data"]["sha256"] == few.sha256
+    assert any("lattice" in text for text in said)
+
+
+def test_sections_of_the_same_weights_are_kept_and_of_others_not(run, few, tmp_path):
+    path = tmp_path / "evaluation.json"
+    evaluate_folder(str(run.path), few, ["clusters"], None, False, path)
+    second = evaluate_folder(str(run.path), few, ["density"], "none", False, path)
+    assert "clusters, test" in second["sections"]
+    other = replace(few, sha256="0" * 64)
+    assert "density" not in evaluate_folder(str(run.path), other, ["clusters"], None, False, path)["sections"]
+    path.write_text("torn{")
+    assert evaluate_folder(str(run.path), few, ["clusters"], None, False, path)["weights"] == second["weights"]
+
+
+def test_a_model_folder_writes_beside_the_user_and_overwrites_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = evaluation_file(str(run.best), None)
+    assert str(path) == "best-evaluation.json"
+    path.write_text("mine")
+    with pytest.raises(RunError, match="exists"):
+        evaluation_file(str(run.best), None)
+    with pytest.raises(RunError, match="neither a run directory nor a model folder"):
+        evaluation_file("nowhere", None)
+    assert data_of(str(run.best)) == "mnist"
+    assert data_of(str(run.path)) == "mnist-5k"
+
+
+def test_validation_digits_stand_for_missing_test_digits(run, few):
+    from digitvae.checkpoint import load_model
+
+    model, _ = load_model(run.best)
+    sections = evaluate_model(model, replace(few, test=None), "dynamic", ["clusters"])
+    assert list(sections) == ["clusters, validation"]
+
+
+def test_what_cannot_be_measured_is_said(run, few, tmp_path):
+    out = tmp_path / "e.json"
+    with pytest.raises(InputError, match="no metric 'densty'"):
+        evaluate_folder(str(run.path), few, ["densty"], None, False, out)
+    with pytest.raises(InputError, match="cannot be 'grey'"):
+        evaluate_folder(str(run.path), few, ["density"], "grey", False, out)
+    unlabelled = replace(few, train=replace(few.train, labels=None))
+    with pytest.raises(InputError, match="have none"):
+        evaluate_folder(str(run.path), unlabelled, ["clusters"], None, False, out)
+    assert not out.exists()
+
+
+def test_the_command_prints_a_table(run):
+    command = [sys.executable, "-m", "digitvae", "evaluate", str(run.path), "--metrics", "clusters"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "10-neighbour accuracy" in done.stderr
+    assert "evaluation.json" in done.stderr
