@@ -24,7 +24,7 @@ ROWS: list[list[set[str]]] = [
     [{"distributions", "networks", "images"}],
     [{"models"}],
     [{"lattice"}, {"objective"}],
-    [{"checkpoint", "augmentation", "optimization"}, {"rundir"}, {"training"}, {"running"}],
+    [{"checkpoint", "augmentation", "optimization"}, {"rundir", "reading"}, {"training"}, {"running"}],
     [{"latent"}, {"generation", "morphometry"}],
     [{"evaluation"}],
     [{"figures"}, {"report"}],

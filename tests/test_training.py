@@ -299,11 +299,10 @@ def test_clipping_bounds_the_gradient(make, monkeypatch):
 
 
 def test_precision():
-    settings = recipe("precision=auto").training
-    assert resolve_precision(recipe("precision=bfloat16").training, CPU) == "bfloat16"
-    assert resolve_precision(recipe("precision=float32").training, CPU) == "float32"
-    assert resolve_precision(settings, CPU) in ("bfloat16", "float32")
-    assert resolve_precision(settings, torch.device("mps")) == "float32"
+    assert resolve_precision("bfloat16", CPU) == "bfloat16"
+    assert resolve_precision("float32", CPU) == "float32"
+    assert resolve_precision("auto", CPU) in ("bfloat16", "float32")
+    assert resolve_precision("auto", torch.device("mps")) == "float32"
 
 
 # Data

@@ -79,10 +79,10 @@ def default_device() -> torch.device:
     return torch.device("cpu")
 
 
-def resolve_precision(settings: TrainingConfig, device: torch.device) -> str:
+def resolve_precision(precision: str, device: torch.device) -> str:
     """The number format of matrix products: what the recipe says, or for ``auto`` what the processor is fast in."""
-    if settings.precision != "auto":
-        return settings.precision
+    if precision != "auto":
+        return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     fast = device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
@@ -91,17 +91,20 @@ def resolve_precision(settings: TrainingConfig, device: torch.device) -> str:
 
 @contextlib.contextmanager
 def matrix_products(precision: str) -> Iterator[None]:
-    """Within it, products of float32 matrices may be computed from bfloat16 factors on the CPU; sums stay float32.
+    """Within it, float32 products and convolutions may take bfloat16 factors on the CPU; sums stay float32.
 
     That is what a lattice needs: log probabilities of hundreds of nats, rounded to bfloat16, would be wrong by one.
     """
-    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16" if precision == "bfloat16" else before
+    backends: list[Any] = [torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
     try:
+        for backend in backends:
+            if precision == "bfloat16":
+                backend.fp32_precision = "bf16"
         yield
     finally:
-        settings.fp32_precision = before
+        for backend, setting in zip(backends, before, strict=True):
+            backend.fp32_precision = setting
 
 
 def make_optimizer(model: VAE, settings: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:

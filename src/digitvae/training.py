@@ -114,7 +114,7 @@ class Trainer:
             raise DataError("Training needs at least two training digits and one to validate.")
         self.config = config
         self.device = device or default_device()
-        self.precision = resolve_precision(config.training, self.device)
+        self.precision = resolve_precision(config.training.precision, self.device)
         settings = config.training
         # Built on the CPU, so that initial weights do not depend on the device.
         self.model = VAE.from_config(config.model, stream_seed(settings.seed, "weights"))

@@ -1,0 +1,190 @@
+"""How good generated digits are as a set: near to real ones, as varied, legible, useful to train on, and not copied.
+
+Real digits are the test digits where nothing else is said. Distances between sets are measured on the features of a
+small digit network of our own, so ``FID-digit`` does not compare with FID on Inception features.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from digitvae.errors import InputError
+from digitvae.evaluation.measures import Measure
+from digitvae.images import as_images, unit_range
+from digitvae.reading import CLASSIFIER, read_digits, train_reader
+
+Array = npt.NDArray[np.generic]
+
+NEIGHBORS = 5
+"""Neighbours whose distance makes the balls of precision, recall, density and coverage."""
+
+KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
+
+NEAR_DUPLICATE = 0.001
+"""A generated digit is a near-duplicate when it is nearer to a training digit than this quantile of test digits is."""
+
+
+class _Given(nn.Module):
+    """Lets torchmetrics take features as they are."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.num_features = width
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def frechet_distance(real: Tensor, generated: Tensor) -> float:
+    """Fréchet distance of two sets of features (n, width), each taken as a Normal (Heusel et al., 2017)."""
+    metric = FrechetInceptionDistance(_Given(real.shape[1])).set_dtype(torch.float64)
+    metric.update(real.double(), real=True)
+    metric.update(generated.double(), real=False)
+    return float(metric.compute())
+
+
+def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> tuple[float, float]:
+    """Squared maximum mean discrepancy with a cubic kernel (Binkowski et al., 2018): mean and spread over subsets."""
+    size = min(KID_SUBSET_SIZE, len(real), len(generated))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save")
+        metric = KernelInceptionDistance(_Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+    metric.update(real, real=True)
+    metric.update(generated, real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, spread = metric.compute()
+    return float(mean), float(spread)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How two sets of points overlap, each from 0 to 1 but for the density, which can be higher.
+
+    Attributes:
+        precision: Share of generated points within the ball of some real point; a ball reaches to the point's
+            `NEIGHBORS`-th neighbour in its own set (Kynkäänniemi et al., 2019).
+        recall: Share of real points within the ball of some generated point.
+        density: Mean number of real balls around a generated point, over `NEIGHBORS` (Naeem et al., 2020).
+        coverage: Share of real points whose ball holds a generated point.
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def overlap(real: Tensor, generated: Tensor, k: int = NEIGHBORS) -> Overlap:
+    """Precision, recall, density and coverage of points (n, width) and (m, width).
+
+    Raises:
+        InputError: If a set has not more than `k` points.
+    """
+    if min(len(real), len(generated)) <= k:
+        raise InputError(f"Neighbourhoods need more than {k} points in each set.")
+    real_radius, generated_radius = _radius(real, k), _radius(generated, k)
+    inside, covering, covered = 0, 0.0, torch.zeros(len(real), dtype=torch.bool)
+    recalled = torch.zeros(len(real), dtype=torch.bool)
+    for part, radius in zip(torch.split(generated, 1000), torch.split(generated_radius, 1000), strict=True):
+        distance = torch.cdist(real, part)
+        within = distance <= real_radius[:, None]
+        inside += int(within.any(0).sum())
+        covering += float(within.sum())
+        covered |= within.any(1)
+        recalled |= (distance <= radius).any(1)
+    n = len(generated)
+    return Overlap(inside / n, float(recalled.float().mean()), covering / (k * n), float(covered.float().mean()))
+
+
+def _radius(points: Tensor, k: int) -> Tensor:
+    """Distance of each point to its `k`-th neighbour among the others."""
+    parts = [torch.cdist(part, points).kthvalue(k + 1, dim=1).values for part in torch.split(points, 1000)]
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class CopyAudit:
+    """Whether generated digits are copies of training digits.
+
+    Attributes:
+        train_share: Share of generated digits whose nearest neighbour, among as many training as other real digits,
+            is a training digit: about one half where nothing is copied.
+        error: Half the 95 % interval of that share.
+        duplicates: Share of generated digits nearer to a training digit than `limit`.
+        limit: That distance: the quantile `NEAR_DUPLICATE` of the real digits that were not trained on.
+        worst: Positions of the generated digits nearest to a training digit, nearest first, shape (up to 10,).
+        matches: Positions of those training digits, of the same shape.
+    """
+
+    train_share: float
+    error: float
+    duplicates: float
+    limit: float
+    worst: Array
+    matches: Array
+
+
+def copy_audit(generated: Tensor, train: Tensor, other: Tensor) -> CopyAudit:
+    """Hold generated digits against training digits and other real digits, as points (n, width).
+
+    Raises:
+        InputError: If there are not as many other real digits as training digits.
+    """
+    if len(train) != len(other):
+        raise InputError(f"The copy audit needs as many other digits as training digits, not {len(other)}.")
+    to_train, match = _nearest(generated, train)
+    to_other, _ = _nearest(generated, other)
+    floor, _ = _nearest(other, train)
+    limit = float(torch.quantile(floor, NEAR_DUPLICATE))
+    # Of equally near ones half count as training digits.
+    share = float(((to_train < to_other).double() + 0.5 * (to_train == to_other).double()).mean())
+    error = 1.96 * math.sqrt(share * (1 - share) / len(generated))
+    worst = to_train.argsort()[:10]
+    duplicates = float((to_train < limit).double().mean())
+    return CopyAudit(share, error, duplicates, limit, worst.numpy(), match[worst].numpy())
+
+
+def _nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of each point to the nearest of the others, and which that is."""
+    found = [torch.cdist(part, others).min(1) for part in torch.split(points, 1000)]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def pixels(images: Tensor | Array) -> Tensor:
+    """Images as points: float32 in [0, 1], shape (n, 784)."""
+    return unit_range(as_images(images)).flatten(1)
+
+
+def classification_accuracy(
+    images: Array,
+    labels: Array,
+    test_images: Array,
+    test_labels: Array,
+    seeds: int = 3,
+    notify: Callable[[str], None] = lambda text: None,
+) -> Measure:
+    """Classification accuracy score (Ravuri and Vinyals, 2019): real digits read by a classifier of generated ones.
+
+    The classifier is `digitvae.reading.CLASSIFIER`, trained on the generated digits alone, once for each seed.
+    """
+    shares = []
+    for seed in range(seeds):
+        notify(f"classifier {seed + 1} of {seeds}")
+        classifier = train_reader(images, labels, CLASSIFIER, seed)
+        read = read_digits(classifier, test_images).argmax(1).numpy()
+        shares.append(float(np.mean(read == test_labels)))
+    definition = f"Share of real digits that a fixed classifier, trained on {len(images):,} generated digits, reads."
+    return Measure.repeated(
+        "classification accuracy score", shares, "seeds", "share", definition, len(test_images), trained_on=len(images)
+    )
