@@ -107,7 +107,7 @@ def report(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
-    metrics: Annotated[str, typer.Option(help="What to measure, comma-separated.")] = "density,clusters",
+    metrics: Annotated[str, typer.Option(help="What to measure, comma-separated.")] = "density,clusters,samples",
     data: DataOption = None,
     data_dir: DataDirOption = None,
     no_fallback: NoFallbackOption = False,
@@ -115,13 +115,14 @@ def evaluate(
         str | None, typer.Option(help="none, dynamic or static; the recipe's where left out.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="5 binarisations, 4 shifts, k = 500: minutes rather than seconds.")
+        bool,
+        typer.Option("--full", help="5 binarisations, 4 shifts, k = 500, classifiers: an hour rather than a minute."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; RUN/evaluation.json, or MODEL-evaluation.json here.")
     ] = None,
 ) -> None:
-    """Measure a model on digits that it has not seen: densities and clusters, as a table and evaluation.json.
+    """Measure a model on digits that it has not seen: densities, clusters and samples, as a table and evaluation.json.
 
     Examples: `digitvae evaluate runs/map` - `digitvae evaluate runs/exact --metrics density --full`
     """

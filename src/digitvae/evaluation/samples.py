@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from digitvae.data import Digits
 from digitvae.errors import InputError
 from digitvae.evaluation.measures import Measure
 from digitvae.images import as_images, unit_range
-from digitvae.reading import CLASSIFIER, read_digits, train_reader
+from digitvae.reading import CLASSIFIER, digit_features, frozen, read_digits, train_reader
 
 Array = npt.NDArray[np.generic]
 
@@ -164,6 +165,71 @@ def _nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 def pixels(images: Tensor | Array) -> Tensor:
     """Images as points: float32 in [0, 1], shape (n, 784)."""
     return unit_range(as_images(images)).flatten(1)
+
+
+def sample_measures(images: Array, train: Digits, real: Digits) -> list[Measure]:
+    """All measures of a set of images, but for the classification accuracy score.
+
+    Args:
+        images: Generated digits, uint8, shape (n, 28, 28).
+        train: Training digits of whatever made them.
+        real: Digits that it has not seen.
+
+    Raises:
+        InputError: If there are fewer training digits than real ones, or too few of anything.
+    """
+    n = len(images)
+    network, _ = frozen("features")
+    features, real_features = digit_features(network, images), digit_features(network, real.images)
+    mean, spread = kernel_distance(real_features, features)
+    found = overlap(real_features, features)
+    common = {"real": len(real), "neighbours": NEIGHBORS}
+    measures = [
+        Measure("FID-digit", frechet_distance(real_features, features), "", _FID, n, settings={"real": len(real)}),
+        Measure("KID-digit", mean, "", _KID, n, spread, f"{KID_SUBSETS} subsets", {"real": len(real)}),
+        Measure("precision", found.precision, "share", _PRECISION, n, settings=common),
+        Measure("recall", found.recall, "share", _RECALL, n, settings=common),
+        Measure("density", found.density, "", _DENSITY, n, settings=common),
+        Measure("coverage", found.coverage, "share", _COVERAGE, n, settings=common),
+    ]
+    reader, _ = frozen("reader")
+    counts = np.bincount(read_digits(reader, images).argmax(1).numpy(), minlength=10)
+    measures.append(
+        Measure("rarest class", counts.min() / n, "share", _RAREST, n, settings={"counts": counts.tolist()})
+    )
+    seen = train.images[: len(real)]
+    for where, points in (
+        ("pixels", [pixels(part) for part in (images, seen, real.images)]),
+        ("reader features", [digit_features(reader, part) for part in (images, seen, real.images)]),
+    ):
+        audit = copy_audit(*points)
+        settings = {"error": audit.error, "training digits": len(seen), "worst": audit.worst.tolist()}
+        settings["worst_matches"] = audit.matches.tolist()
+        measures.append(
+            Measure(f"nearest is trained on ({where})", audit.train_share, "share", _NEAREST, n, settings=settings)
+        )
+        limit = {"limit": audit.limit}
+        measures.append(
+            Measure(f"near-duplicates ({where})", audit.duplicates, "share", _DUPLICATES, n, settings=limit)
+        )
+    return measures
+
+
+_FID = "Frechet distance to real digits on 96 features of our own digit network; not comparable with Inception FID."
+_KID = "Squared maximum mean discrepancy to real digits, cubic kernel, on the same features; spread over subsets."
+_PRECISION = "Share of generated digits within the neighbourhood of a real one, on the same features."
+_RECALL = "Share of real digits within the neighbourhood of a generated one, on the same features."
+_DENSITY = "Mean number of real neighbourhoods around a generated digit, over the number of neighbours."
+_COVERAGE = "Share of real digits whose neighbourhood holds a generated one, on the same features."
+_RAREST = "Share of generated digits in the class that a frozen reader finds least often; `counts` has all ten."
+_NEAREST = (
+    "Share of generated digits whose nearest digit, among as many training digits as digits not trained on, is a "
+    "training digit: about one half without copying. `error` is half the 95 % interval."
+)
+_DUPLICATES = (
+    f"Share of generated digits nearer to a training digit than all but {NEAR_DUPLICATE:.1%} of the digits not "
+    "trained on are."
+)
 
 
 def classification_accuracy(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from digitvae.config import Binarization
@@ -14,11 +16,17 @@ from digitvae.errors import InputError
 from digitvae.evaluation.clustering import cluster_measures
 from digitvae.evaluation.density import Effort, density_measures, outlier_measures
 from digitvae.evaluation.measures import Measure
-from digitvae.generation import encode_images
+from digitvae.evaluation.rivals import class_means, pca_gaussian
+from digitvae.evaluation.samples import classification_accuracy, sample_measures
+from digitvae.generation import encode_images, sample
 from digitvae.models.vae import VAE
+from digitvae.reading import frozen, read_digits
 
-METRICS = ("density", "clusters")
+METRICS = ("density", "clusters", "samples")
 """What can be measured."""
+
+TRAINED_ON = 60_000
+"""Generated digits that the classifier of the classification accuracy score is trained on."""
 
 FORMAT = 1
 """Version of the layout of ``evaluation.json``."""
@@ -35,7 +43,9 @@ def evaluate_model(
     """Measure a model on digits that it has not seen.
 
     Density is that of the test digits; clusters are those of the codes of validation and test digits, with the codes
-    of the training digits as voters. Where there are no test digits, the validation digits stand for them.
+    of the training digits as voters. Samples are drawn from the prior alone, as many as there are test digits, and held
+    against these, beside real training digits (the floor) and trivial rivals; in the full form classifiers are
+    trained on `TRAINED_ON` more of each. Where there are no test digits, the validation digits stand for them.
 
     Args:
         model: The VAE.
@@ -68,7 +78,43 @@ def evaluate_model(
             notify(f"clusters of the {part} digits")
             began = time.perf_counter()
             sections[f"clusters, {part}"] = _section(part, cluster_measures(*_codes(model, digits), *voters), began)
+    if "samples" in metrics:
+        full = effort is not None and effort != Effort.quick()
+        for title, generate in _generators(model, splits).items():
+            notify(title)
+            began = time.perf_counter()
+            digits = generate(TRAINED_ON if full else len(judged))
+            measures = sample_measures(digits.images[: len(judged)], splits.train, judged)
+            if full and judged.labels is not None:
+                measures.append(_accuracy(digits, judged, notify))
+            sections[title] = _section(name, measures, began)
     return sections
+
+
+def _generators(model: VAE, splits: Splits) -> dict[str, Callable[[int], Digits]]:
+    """What makes digits: the model, real training digits as the floor, and the trivial rivals."""
+
+    def sampled(n: int) -> Digits:
+        images = sample(model, n, torch.Generator().manual_seed(0)).images
+        return Digits(images.squeeze(1).mul(255).round().byte().numpy(), None)
+
+    generators: dict[str, Callable[[int], Digits]] = {"samples": sampled}
+    if splits.train.labels is not None:
+        # The last ones: the copy audit draws on the first.
+        generators["samples, real training digits"] = lambda n: splits.train.subset(slice(-n, None))
+        generators["samples, class means"] = lambda n: class_means(splits.train, n)
+        generators["samples, PCA Gaussian"] = lambda n: pca_gaussian(splits.train, n)
+    return generators
+
+
+def _accuracy(digits: Digits, judged: Digits, notify: Callable[[str], None]) -> Measure:
+    """Digits without labels are labelled by the frozen reader, which the measure's settings say."""
+    labels = digits.labels
+    if labels is None:
+        labels = read_digits(frozen("reader")[0], digits.images).argmax(1).numpy()
+    score = classification_accuracy(digits.images, labels, judged.images, np.asarray(judged.labels), notify=notify)
+    labelled_by = "frozen reader" if digits.labels is None else "generator"
+    return dataclasses.replace(score, settings={**score.settings, "labelled_by": labelled_by})
 
 
 def _section(digits: str, measures: Sequence[Measure], began: float) -> dict[str, Any]:
