@@ -63,3 +63,13 @@ def test_a_file_of_another_network_is_refused(reader, tmp_path, monkeypatch):
     frozen.cache_clear()
     assert facts["accuracy"] == 0.5
     assert torch.equal(loaded.logits.weight, reader.logits.weight)
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_frozen_networks_read_real_digits(splits_5k, name):
+    """They were trained on these digits: that the files are whole is all that is tested."""
+    reader, facts = frozen(name)
+    read = read_digits(reader, splits_5k.test.images).argmax(1).numpy()
+    assert (read == splits_5k.test.labels).mean() > 0.985
+    assert facts["validation_accuracy"] > 0.99
+    assert facts["digits"] == 48_000

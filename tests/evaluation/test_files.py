@@ -39,15 +39,22 @@ def test_everything_is_measured_and_written(run, few):
     path = evaluation_file(str(run.path), None)
     assert path == run.evaluation_file
     said = []
-    content = evaluate_folder(str(run.path), few, ["density", "clusters"], None, False, path, said.append)
+    content = evaluate_folder(str(run.path), few, ["density", "clusters", "samples"], None, False, path, said.append)
     assert json.loads(path.read_text()) == content
-    assert list(content["sections"]) == ["density", "clusters, validation", "clusters, test"]
+    rivals = ["samples, real training digits", "samples, class means", "samples, PCA Gaussian"]
+    assert list(content["sections"]) == ["density", "clusters, validation", "clusters, test", "samples", *rivals]
     density = content["sections"]["density"]
     assert density["binarization"] == "dynamic"
     measures = {m["name"]: m for m in density["measures"]}
     assert measures["elbo"]["value"] < measures["log_prob_quadrature"]["value"] < -100
     assert all(m["definition"].endswith(".") for s in content["sections"].values() for m in s["measures"])
     assert {m["n"] for m in density["measures"]} == {50}
+    fid, coverage, *_ = (
+        {name: content["sections"][name]["measures"][place]["value"] for name in ["samples", *rivals]}
+        for place in (0, 5)
+    )
+    assert fid["samples, real training digits"] < fid["samples, PCA Gaussian"] < fid["samples, class means"]
+    assert coverage["samples, class means"] < coverage["samples, real training digits"]
     assert {m["n"] for m in content["sections"]["clusters, validation"]["measures"]} == {60}
     assert content["data"]["sha256"] == few.sha256
     assert any("lattice" in text for text in said)

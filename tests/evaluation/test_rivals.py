@@ -25,7 +25,8 @@ def test_pca_gaussian_has_the_moments_of_each_class(splits_5k):
         real = train.images[train.labels == digit] / 255
         drawn = made.images[made.labels == digit] / 255
         assert np.abs(real.mean(0) - drawn.mean(0)).max() < 0.12  # cut to [0, 1], 500 draws
-        assert drawn.var(0).sum() == pytest.approx(real.var(0).sum(), rel=0.25)
+        assert 0.4 < drawn.var(0).sum() / real.var(0).sum() < 1  # what 50 components hold, less what is cut off
+        assert np.corrcoef(drawn.var(0).ravel(), real.var(0).ravel())[0, 1] > 0.9
     assert (pca_gaussian(train, 30, seed=1).images != pca_gaussian(train, 30, seed=2).images).any()
     assert (pca_gaussian(train, 30, seed=1).images == pca_gaussian(train, 30, seed=1).images).all()
 
