@@ -230,3 +230,33 @@ def test_overfitting_is_said_with_its_size() -> None:
 def test_collapsed_dimensions_are_named() -> None:
     assert "dimensions 1 and 3 have collapsed" in str(collapse_words(curves([1], [1], [0.001, 2.0, 0.0])))
     assert collapse_words(curves([1], [1], [1.0, 2.0])) is None
+
+
+def test_measures_are_shown_where_they_exist(make) -> None:
+    """Numbers of the file, side by side for the samples; of other weights only a sentence; of a torn file nothing."""
+    made = make("snapshots=[1]", "objective=quadrature", "basis=torus", "lattice=[21]", "beta_warmup=0", epochs=1)
+    assert "What was measured" not in made.html
+    assert "integral over all codes can be computed" in made.html
+    weights = json.loads((made.run.best / "config.json").read_text())["sha256"]
+
+    def section(*values: float) -> dict:
+        measures = [
+            {"name": n, "value": v, "unit": u, "spread": s, "over": "5 binarisations" if s else "", "n": 150}
+            for n, v, u, s in (("elbo", values[0], "nats", 0.5), ("units", 2, "", None), ("share", None, "share", None))
+        ]
+        return {"digits": "test", "seconds": 3, "measures": measures}
+
+    sections = {"density": section(-123.456) | {"binarization": "dynamic"}, "samples": section(1.5)}
+    sections["samples, class means"] = section(99.5)
+    content = {"format": 1, "weights": weights, "data": {"caption": "Some digits"}, "sections": sections}
+    made.run.evaluation_file.write_text(json.dumps(content))
+    page = type(made.page)(write_report(made.run, made.splits).read_text(encoding="utf-8"))
+    (density,), (samples,) = page.tables("Measured: density"), page.tables("Measured: samples")
+    assert density[1] == ["elbo", "−123.46", "0.50 over 5 binarisations", "150"]
+    assert density[2:] == [["units", "2", "–", "150"], ["share", "–", "–", "150"]]
+    assert samples[0] == ["measure", "this model", "class means"]
+    assert samples[1] == ["elbo", "1.50", "99.50"]
+    made.run.evaluation_file.write_text(json.dumps({**content, "weights": "0"}))
+    assert "is of other weights" in write_report(made.run, made.splits).read_text(encoding="utf-8")
+    made.run.evaluation_file.write_text("{torn")
+    assert "What was measured" not in write_report(made.run, made.splits).read_text(encoding="utf-8")

@@ -198,7 +198,8 @@ def sound_words(config: Config, curves: Curves) -> list[str]:
     settings = config.training
     words = [
         "Validation digits were cut off before training, are never trained on, and are measured by the same function "
-        "as training, with the same latent noise after every epoch. The test set was not touched.",
+        f"as training, with the same {'latent noise' if settings.objective == 'elbo' else 'lattice'} after every "
+        "epoch. The test set was not touched.",
         f"The weights with the lowest validation loss are kept in checkpoints/best: epoch "
         f"{curves.epochs[curves.best]}.",
     ]
@@ -221,6 +222,11 @@ def sound_words(config: Config, curves: Curves) -> list[str]:
         words.append(
             f"Over the first {100 * settings.beta_warmup:g} % of the steps the weight of the rate rises from 0 to "
             f"{settings.beta:g}; until then the training loss counts less of the rate than the validation loss does."
+        )
+    if settings.basis_warmup:
+        words.append(
+            f"Over the first {100 * settings.basis_warmup:g} % of the steps the decoder's waves are let in, low ones "
+            "first, so that the map is laid out coarsely before it is filled in."
         )
     off = [
         name

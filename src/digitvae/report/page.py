@@ -35,6 +35,7 @@ from digitvae.report.learning import (
     terms_picture,
 )
 from digitvae.report.made import how_made, stopped_words
+from digitvae.report.measured import measured_section
 from digitvae.report.parts import Picture, duration, image_uri, number, percent, picture
 from digitvae.report.snapshots import SnapshotSection, snapshot_section
 from digitvae.report.structure import networks
@@ -110,6 +111,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         "between": paths_section(last, limit, data),
         "features": features_section(last, data),
         "new": new_section(last, splits.train.images, data, seed),
+        "measured": measured_section(run),
         "networks": _networks(last),
         "theory": _theory(config, last),
         "made": how_made(run, config, manifest),
@@ -274,6 +276,8 @@ def _theory(config: Config, last: Coded) -> dict[str, Any]:
         "grey": config.data.binarization == "none",
         "normal_prior": isinstance(last.model.prior, StandardNormal),
         "beta": f"{config.training.beta:g}",
+        "exact": config.training.objective == "quadrature",
+        "points": f"{max(config.training.lattice):,}",
         "plain": bool(np.isclose(config.training.beta, 1)),
         "rivals": RIVALS,
     }
