@@ -51,6 +51,10 @@ NoFallbackOption = Annotated[
     bool, typer.Option("--no-fallback", help="Fail where MNIST cannot be had, rather than use mnist-5k.")
 ]
 
+BinarizationOption = Annotated[
+    str | None, typer.Option(help="What to do to grey pixels: none, dynamic or static; the recipe's where left out.")
+]
+
 
 @app.command()
 def train(
@@ -111,9 +115,7 @@ def evaluate(
     data: DataOption = None,
     data_dir: DataDirOption = None,
     no_fallback: NoFallbackOption = False,
-    binarization: Annotated[
-        str | None, typer.Option(help="none, dynamic or static; the recipe's where left out.")
-    ] = None,
+    binarization: BinarizationOption = None,
     full: Annotated[
         bool,
         typer.Option("--full", help="5 binarisations, 4 shifts, k = 500, classifiers: an hour rather than a minute."),
@@ -135,6 +137,35 @@ def evaluate(
         content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update)
     screen.print(measures_table(content))
     screen.print(f"Written: {path}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    images: Annotated[Path, typer.Argument(help="A picture, a folder of them, .npz, IDX or Parquet.")],
+    model: Annotated[str, typer.Option(help="Run directory or model folder.")],
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    no_fallback: NoFallbackOption = False,
+    binarization: BinarizationOption = None,
+    out: Annotated[Path | None, typer.Option(help="A CSV file for all scores.")] = None,
+) -> None:
+    """How probable digits are: log p(x) of each image, and its percentile among real digits.
+
+    Examples: `digitvae score seven.png --model runs/exact` - `digitvae score digits/ --model runs/map --out s.csv`
+    """
+    from digitvae.data import load_digits
+    from digitvae.evaluation.files import data_of, score_folder, write_scores
+    from digitvae.terminal import scores_table
+
+    if out is not None and out.exists():
+        raise RunError(f"{out} exists; name another file with --out.")
+    digits, _ = load_digits(images, screen.print)
+    splits = _load(data or data_of(model), data_dir, not no_fallback)
+    scores = score_folder(model, digits, splits, binarization)
+    screen.print(scores_table(scores, splits.caption))
+    if out is not None:
+        write_scores(out, scores)
+        screen.print(f"Written: {out}", soft_wrap=True)
 
 
 @app.command()

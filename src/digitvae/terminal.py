@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from digitvae.config import Config
+from digitvae.evaluation.scoring import Scores, in_words
 from digitvae.running import Watcher
 
 
@@ -86,6 +88,24 @@ def measures_table(content: Mapping[str, Any]) -> Table:
             spread = "" if measure["spread"] is None else written(measure["spread"], measure["unit"])
             value = written(measure["value"], measure["unit"])
             table.add_row(measure["name"], value, spread, measure["over"], f"{measure['n']:,}")
+    return table
+
+
+SHOWN = 20
+"""Scores that the terminal shows, the rarest."""
+
+
+def scores_table(scores: Scores, data: str) -> Table:
+    """The rarest of the scored images as a table."""
+    kind = "cross-entropy" if scores.binarization == "none" else scores.estimator
+    title = f"{kind}, binarization {scores.binarization}, among {scores.reference:,} validation digits of {data}"
+    table = Table("image", "log p(x), nats", "percentile", "in words", title=title)
+    order = np.argsort(scores.log_prob, kind="stable")
+    for place in order[:SHOWN]:
+        percentile = float(scores.percentile[place])
+        table.add_row(f"{place + 1}", f"{scores.log_prob[place]:.1f}", f"{percentile:.1f}", in_words(percentile))
+    if len(order) > SHOWN:
+        table.caption = f"The {SHOWN} rarest of {len(order):,}; --out writes all."
     return table
 
 

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from digitvae.config import load_recipe
 from digitvae.data import Splits
-from digitvae.errors import InputError, RunError
-from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
+from digitvae.errors import ConfigError, InputError, RunError
+from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file, score_folder
 from digitvae.evaluation.suite import evaluate_model
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
@@ -110,3 +111,33 @@ def test_the_command_prints_a_table(run):
     assert done.returncode == 0, done.stderr
     assert "10-neighbour accuracy" in done.stderr
     assert "evaluation.json" in done.stderr
+
+
+def test_scores_of_a_users_digits(run, few, tmp_path):
+    """Noise is rarer than all real digits, and the file has a line for each image."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    np.savez(tmp_path / "mine.npz", images=np.concatenate([noise, few.test.images[:30]]))
+    out = tmp_path / "scores.csv"
+    command = ["score", tmp_path / "mine.npz", "--model", run.path, "--out", out]
+    command = [sys.executable, "-m", "digitvae", *map(str, command)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rarer than all real" in done.stderr
+    head, *lines = out.read_text().splitlines()
+    assert head == "image,log_prob_quadrature,percentile"
+    assert len(lines) == 33
+    assert [float(line.split(",")[2]) for line in lines[:3]] == [0, 0, 0]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert again.returncode == 2
+    assert "exists" in again.stderr
+
+
+def test_percentiles_are_shares_of_real_digits_below(run, few):
+    scores = score_folder(str(run.path), few.validation, few, None)
+    assert scores.reference == 60
+    order = np.argsort(scores.log_prob)
+    np.testing.assert_allclose(scores.percentile[order], 100 * np.arange(60) / 60)
+    grey = score_folder(str(run.path), few.validation, few, "none")
+    assert not np.allclose(grey.log_prob, scores.log_prob)
+    with pytest.raises(ConfigError, match="cannot be 'gray'"):
+        score_folder(str(run.path), few.validation, few, "gray")

@@ -64,6 +64,11 @@ def binarize(images: Tensor | np.ndarray, seed: int) -> Tensor:
     return torch.bernoulli(unit_range(as_images(images)), generator=generator)
 
 
+def prepared(images: Tensor | np.ndarray, binarization: Binarization) -> Tensor:
+    """Images (as in `density_measures`) as densities take them: grey, or binarised with the seed 0; float32."""
+    return unit_range(as_images(images)) if binarization == "none" else binarize(images, 0)
+
+
 def density_measures(
     model: VAE,
     images: Tensor | np.ndarray,
@@ -216,10 +221,10 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
         "flipped": (images.flip(-1), "mirrored, left to right"),
         "upside-down": (images.flip(-1, -2), "turned by half"),
     }
-    scores, estimator = log_likelihood(model, _prepared(images, binarization))
+    scores, estimator = log_likelihood(model, prepared(images, binarization))
     measures = []
     for name, (others, how) in changed.items():
-        other_scores, _ = log_likelihood(model, _prepared(others, binarization))
+        other_scores, _ = log_likelihood(model, prepared(others, binarization))
         truth = np.repeat([1, 0], len(images))
         area = float(roc_auc_score(truth, torch.cat([scores, other_scores]).numpy()))
         definition = f"Area under the ROC curve of log p(x) ({estimator}): digits against the same {how}; .5 is chance."
@@ -240,10 +245,6 @@ def importance_weighted(model: VAE, x: Tensor, k: int, seed: int) -> Tensor:
     """`digitvae.objective.iw_bound` of many images, a part at a time, shape (n,)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.cat([iw_bound(model, part, k, generator) for part in torch.split(x, PART)])
-
-
-def _prepared(images: Tensor, binarization: Binarization) -> Tensor:
-    return unit_range(images) if binarization == "none" else binarize(images, 0)
 
 
 def _mean_terms(model: VAE, x: Tensor, seed: int) -> tuple[float, float, float]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from digitvae.checkpoint import load_model
-from digitvae.config import Binarization
-from digitvae.data import Splits
+from digitvae.config import Binarization, Config
+from digitvae.data import Digits, Splits
 from digitvae.errors import ConfigError, RunError
 from digitvae.evaluation.density import Effort
+from digitvae.evaluation.scoring import Scores, score_images
 from digitvae.evaluation.suite import FORMAT, evaluate_model
 from digitvae.networks import count_parameters
 from digitvae.rundir import RunDirectory, find_model, write_aside
@@ -72,9 +73,7 @@ def evaluate_folder(
     """
     folder = find_model(model)
     vae, config = load_model(folder)
-    chosen = binarization or config.data.binarization
-    if chosen not in ("none", "dynamic", "static"):
-        raise ConfigError(f"The binarization cannot be '{chosen}'; use one of: none, dynamic, static.")
+    chosen = _binarization(binarization, config)
     effort = Effort() if full else Effort.quick()
     facts = {
         "format": FORMAT,
@@ -84,11 +83,41 @@ def evaluate_folder(
         "parameters": count_parameters(vae),
         "data": {"name": splits.name, "caption": splits.caption, "sha256": splits.sha256},
     }
-    sections = evaluate_model(vae, splits, cast(Binarization, chosen), metrics, effort, notify)
+    sections = evaluate_model(vae, splits, chosen, metrics, effort, notify)
     kept = _kept(path, facts)
     content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
     write_aside(path, json.dumps(content, indent=2) + "\n")
     return content
+
+
+def score_folder(model: str, digits: Digits, splits: Splits, binarization: str | None) -> Scores:
+    """Score digits with the model of a run directory or model folder, among the validation digits of `splits`.
+
+    Raises:
+        ConfigError: If there is no such binarisation.
+        RunError: If the model is missing or damaged.
+    """
+    vae, config = load_model(find_model(model))
+    return score_images(vae, digits.images, splits.validation.images, _binarization(binarization, config))
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write scores as CSV: position of the image from 1, log p(x) in nats, percentile.
+
+    Raises:
+        RunError: If the file cannot be written.
+    """
+    lines = [f"image,{scores.estimator},percentile"]
+    values = zip(scores.log_prob, scores.percentile, strict=True)
+    lines += [f"{place},{log_prob:.4f},{percentile:.2f}" for place, (log_prob, percentile) in enumerate(values, 1)]
+    write_aside(path, "\n".join(lines) + "\n")
+
+
+def _binarization(asked: str | None, config: Config) -> Binarization:
+    chosen = asked or config.data.binarization
+    if chosen not in ("none", "dynamic", "static"):
+        raise ConfigError(f"The binarization cannot be '{chosen}'; use one of: none, dynamic, static.")
+    return cast(Binarization, chosen)
 
 
 def _kept(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
