@@ -339,6 +339,17 @@ def test_grey_digits_are_left_alone(make, digits):
     np.testing.assert_allclose(batch[:, 0].numpy(), digits[:100] / 255, rtol=1e-6)
 
 
+def test_augmentation_ends_where_the_recipe_says(make, digits):
+    trainer = make(recipe("augmentation=1", "augmentation_until=0.5", "epochs=2"))
+    real = digits[:5].astype(np.float32)[:, None] / 255
+    changed = []
+    for _ in range(2):
+        changed.append(not np.allclose(trainer._training_batch(torch.arange(5)).numpy(), real))
+        trainer.train_epoch()
+        trainer.progress.step = 1  # past the epoch's first step
+    assert changed == [True, False]
+
+
 def test_validation_digits_are_never_augmented(make):
     plain, augmented = make(recipe()), make(recipe("augmentation=1"))
     assert torch.equal(plain.validation_images, augmented.validation_images)

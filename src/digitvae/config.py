@@ -39,11 +39,13 @@ class DataConfig:
             probability) or ``static`` (drawn once, with a fixed seed).
         augmentation: Strength of the random affine changes of training digits; 0 is off, 1 is the full range given
             in `digitvae.augmentation`.
+        augmentation_until: Share of all steps over which digits are changed; the rest see them as they are.
     """
 
     name: str = "mnist"
     binarization: Binarization = "none"
     augmentation: float = 0.0
+    augmentation_until: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -335,6 +337,7 @@ def _check(config: Config) -> None:
         (0 <= training.seed < 2**63, "training.seed must be a whole number from 0 to 2^63 - 1."),
         (all(s >= 1 for s in training.snapshots), "training.snapshots must be epochs from 1 on."),
         (0 <= config.data.augmentation <= 1, "data.augmentation must be between 0 and 1."),
+        (0 <= config.data.augmentation_until <= 1, "data.augmentation_until must be between 0 and 1."),
         (1 <= model.latent_dim <= 512, f"model.latent_dim must be 1 to 512, not {model.latent_dim}."),
         (
             training.objective == "elbo" or model.latent_dim <= QUADRATURE_DIMENSIONS,

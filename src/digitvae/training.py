@@ -244,8 +244,9 @@ class Trainer:
 
     def _training_batch(self, index: Tensor) -> Tensor:
         images = self.train_images[index].float().div_(255)
-        if self.config.data.augmentation:
-            images = augment(images, self.config.data.augmentation, self.streams["augmentation"])
+        strength = self.config.data.augmentation
+        if strength and self._done() <= self.config.data.augmentation_until:
+            images = augment(images, strength, self.streams["augmentation"])
         if self.config.data.binarization == "dynamic":
             images = torch.bernoulli(images, generator=self.streams["binarization"])
         return images

@@ -204,9 +204,11 @@ def sound_words(config: Config, curves: Curves) -> list[str]:
         f"{curves.epochs[curves.best]}.",
     ]
     if config.data.augmentation:
+        share = config.data.augmentation_until
+        until = "" if share == 1 else f", over the first {100 * share:g} % of the steps"
         words.append(
             f"Augmentation of strength {config.data.augmentation:g}: each training digit is turned, slanted, scaled "
-            "and shifted a little, anew in every epoch."
+            f"and shifted a little, anew in every epoch{until}."
         )
     if settings.weight_decay:
         words.append(f"Weight decay {settings.weight_decay:g} on the weight matrices (AdamW).")
