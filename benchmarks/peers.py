@@ -1,0 +1,116 @@
+"""This project against pythae, the plain PyTorch loop and Keras: speed, memory, and loss after 1, 5 and 10 minutes.
+
+Same digits, split and latent size; each in a virtual environment of its own, the peers with this project's torch. One
+table has the same network (784-512-2-512-784, ReLU), batch, optimiser and precision (float32) for all; the other each
+one's best settings: for the peers the same network with a larger batch and rate, bfloat16 and compilation where they
+have them; for this project recipe `map`, whose schedule ends when the time does.
+
+Usage: python -m benchmarks.peers same|best
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.against_keras import keras_environment
+from benchmarks.common import finish, full_mnist
+
+TIMES = (60, 300, 600)
+ROUNDS = 5
+HERE = Path(__file__).parent
+TORCH = "torch>=2.9,<2.14"
+
+PLAIN = {"batch": 128, "learning_rate": 1e-3, "workers": 0, "bfloat16": False, "compile": False, "recipe": None}
+BEST: dict[str, dict[str, Any]] = {
+    "digitvae": {**PLAIN, "recipe": "map"},
+    "pythae": {**PLAIN, "batch": 512, "learning_rate": 2e-3},
+    "PyTorch loop": {**PLAIN, "batch": 512, "learning_rate": 2e-3, "workers": 2, "bfloat16": True},
+    "Keras (TensorFlow)": {**PLAIN, "batch": 512, "learning_rate": 2e-3, "compile": True},
+}
+
+
+def main(which: str) -> None:
+    splits = full_mnist()
+    settings = dict.fromkeys(BEST, PLAIN) if which == "same" else BEST
+    commands = {
+        "digitvae": [sys.executable, "-m", "benchmarks.peer_digitvae"],
+        "pythae": [str(pythae_environment()), str(HERE / "peer_pythae.py")],
+        "PyTorch loop": [sys.executable, str(HERE / "peer_loop.py")],
+        "Keras (TensorFlow)": [str(keras_environment()), str(HERE / "peer_keras.py")],
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in commands}
+    losses: dict[str, dict[int, float | None]] = {}
+    memory: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        digits = Path(folder) / "digits.npz"
+        np.savez(digits, train=splits.train.images, validation=splits.validation.images)
+        for turn in range(ROUNDS):
+            for name, command in commands.items():
+                # Two epochs or more: the first warms up (graphs, kernels), the last counts.
+                lines = run(command, digits, {**settings[name], "seconds": 12, "validate": False})
+                before = lines[-2] if len(lines) > 1 else {"seconds": 0.0, "images": 0}
+                span = lines[-1]["seconds"] - before["seconds"]
+                speeds[name].append((lines[-1]["images"] - before["images"]) / span)
+                print(which, turn + 1, name, f"{speeds[name][-1]:.0f} images/s", file=sys.stderr, flush=True)
+        for name, command in commands.items():
+            # A schedule must know when it ends, so a recipe runs once for each time.
+            spans = TIMES if settings[name]["recipe"] else TIMES[-1:]
+            lines = []
+            for seconds in spans:
+                found = run(command, digits, {**settings[name], "seconds": seconds, "validate": True})
+                lines += found[-1:] if settings[name]["recipe"] else found
+                print(which, name, json.dumps(found[-1]), file=sys.stderr, flush=True)
+            losses[name] = {seconds: loss_at(lines, seconds) for seconds in TIMES}
+            memory[name] = max(line["peak_memory_mb"] for line in lines)
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    rows = [
+        [name, f"{medians[name]:,.0f}", f"{len(splits.train) / medians[name]:.2f}", f"{memory[name]:.0f}"]
+        + ["-" if loss is None else f"{loss:.2f}" for loss in losses[name].values()]
+        for name in commands
+    ]
+    fastest = max(speed for name, speed in medians.items() if name != "digitvae")
+    result = {
+        "settings": settings,
+        "images_per_second": speeds,
+        "speedup": medians["digitvae"] / fastest,
+        "losses": losses,
+        "peak_memory_mb_of": memory,
+        "data": splits.sha256,
+    }
+    columns = ["", "images/s", "s per epoch", "MB", *(f"loss after {seconds // 60} min" for seconds in TIMES)]
+    finish(f"peers_{which}", f"python -m benchmarks.peers {which}", result, columns, rows)
+
+
+def loss_at(lines: list[dict[str, Any]], seconds: float) -> float | None:
+    """The loss of the last epoch that ended in time."""
+    return next((line["validation_loss"] for line in reversed(lines) if line["seconds"] <= seconds), None)
+
+
+def pythae_environment() -> Path:
+    """Make the virtual environment once, with this project's torch; its Python."""
+    python = HERE.parent / ".cache" / "pythae" / "bin" / "python"
+    if not python.exists():
+        venv.create(python.parent.parent, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", TORCH, "pythae"], check=True)
+    return python
+
+
+def run(command: list[str], digits: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines that a program prints; anything else that it prints is passed over."""
+    done = subprocess.run([*command, str(digits), json.dumps(settings)], stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["same"], ["best"]):
+        sys.exit(__doc__)
+    main(sys.argv[1])
