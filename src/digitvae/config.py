@@ -56,6 +56,8 @@ class ModelConfig:
         latent_dim: Number of latent dimensions.
         prior: ``normal`` (standard Normal) or ``mixture`` (of Normals, learned).
         likelihood: ``bernoulli`` or ``normal`` (one learned scale for all pixels).
+        posterior: ``encoder`` (a network's) or ``lattice`` (found by search, without an encoder; see
+            `digitvae.models.posterior`).
         network: ``mlp`` or ``conv``.
         encoder: Widths of the encoder. For ``mlp`` those of the hidden layers; for ``conv`` the filters of each
             convolution, then the width of the dense layer.
@@ -72,6 +74,7 @@ class ModelConfig:
     latent_dim: int = 2
     prior: Literal["normal", "mixture"] = "normal"
     likelihood: Literal["bernoulli", "normal"] = "bernoulli"
+    posterior: Literal["encoder", "lattice"] = "encoder"
     network: Literal["mlp", "conv"] = "mlp"
     encoder: tuple[int, ...] = (512, 256)
     decoder: tuple[int, ...] = (256, 512)
@@ -346,6 +349,10 @@ def _check(config: Config) -> None:
         (
             training.objective == "elbo" or (training.beta == 1 and training.beta_warmup == 0),
             "training.objective quadrature needs training.beta 1 and training.beta_warmup 0: it has but one term.",
+        ),
+        (
+            model.posterior == "encoder" or (training.objective == "quadrature" and model.prior == "normal"),
+            "model.posterior lattice needs training.objective quadrature and model.prior normal.",
         ),
         (
             bool(training.lattice) and all(m >= 1 for m in training.lattice),

@@ -139,6 +139,10 @@ class Distribution(Protocol):
     """What a likelihood gives for each image: its mean, samples and log probabilities."""
 
     @property
+    def logits(self) -> Tensor:
+        """What the decoder gave, shape (..., 1, 28, 28)."""
+
+    @property
     def mean(self) -> Tensor:
         """Expected images, shape (..., 1, 28, 28)."""
 
@@ -157,6 +161,9 @@ class Distribution(Protocol):
         Returns:
             Shape (batch, points).
         """
+
+    def score_and_information(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Derivative of ``log_prob`` by each logit, and the Fisher information of each, shape (..., 1, 28, 28)."""
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -207,6 +214,11 @@ class Bernoulli:
         logits = self.logits.flatten(1)
         return x.flatten(1) @ logits.T - F.softplus(logits).sum(1)
 
+    def score_and_information(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Derivative of ``log_prob`` by each logit, and the Fisher information of each, shape (..., 1, 28, 28)."""
+        mean = self.mean
+        return x - mean, mean * (1 - mean)
+
 
 @dataclass(frozen=True)
 class PixelNormal:
@@ -237,6 +249,12 @@ class PixelNormal:
         squared = x.square().sum(1, keepdim=True) - 2 * (x @ mean.T) + mean.square().sum(1)
         constant = x.shape[1] * (2 * self.log_scale + _LOG_2PI)
         return -0.5 * (squared * torch.exp(-2 * self.log_scale) + constant)
+
+    def score_and_information(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Derivative of ``log_prob`` by each logit, and the Fisher information of each, shape (..., 1, 28, 28)."""
+        mean, precision = self.mean, torch.exp(-2 * self.log_scale)
+        slope = mean * (1 - mean)
+        return (x - mean) * slope * precision, slope.square() * precision
 
 
 class BernoulliLikelihood(nn.Module):

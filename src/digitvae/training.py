@@ -213,8 +213,10 @@ class Trainer:
             mean = terms.loss(self.beta).mean()
         else:
             terms = quadrature_terms(model, images, self._lattice(self._lattice_size(), self.streams["lattice"]))
-            # The encoder has no part in that; it is fitted beside it to the posterior of the decoder as it stands.
-            mean = terms.loss(self.beta).mean() + encoder_terms(model, images, noise).loss(self.beta).mean()
+            mean = terms.loss(self.beta).mean()
+            if model.encoder is not None:
+                # It has no part in that; it is fitted beside it to the posterior of the decoder as it stands.
+                mean = mean + encoder_terms(model, images, noise).loss(self.beta).mean()
         mean.backward()  # type: ignore[no-untyped-call]
         return terms
 

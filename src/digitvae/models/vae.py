@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from digitvae.distributions import (
     NormalMixture,
     StandardNormal,
 )
+from digitvae.models.posterior import lattice_posterior
 from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder, TorusBasis
 
 
@@ -24,7 +25,8 @@ class VAE(nn.Module):
 
     Args:
         prior: Distribution of codes before an image is seen.
-        encoder: Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent).
+        encoder: Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent); None where the posterior is found
+            by search (see `digitvae.models.posterior`), with a standard Normal prior of up to three dimensions.
         decoder: Codes (..., latent) to logits (..., 1, 28, 28).
         likelihood: Logits to a distribution over images.
 
@@ -39,7 +41,7 @@ class VAE(nn.Module):
     def __init__(
         self,
         prior: StandardNormal | NormalMixture,
-        encoder: nn.Module,
+        encoder: nn.Module | None,
         decoder: nn.Module,
         likelihood: BernoulliLikelihood | NormalLikelihood,
     ) -> None:
@@ -63,7 +65,11 @@ class VAE(nn.Module):
                 if config.prior == "normal"
                 else NormalMixture(config.latent_dim, config.mixture_components)
             )
-            encoder = ENCODERS[config.network](config.latent_dim, config.encoder, config.activation)
+            encoder = (
+                ENCODERS[config.network](config.latent_dim, config.encoder, config.activation)
+                if config.posterior == "encoder"
+                else None
+            )
             decoder = DECODERS[config.network](
                 config.latent_dim, config.decoder, config.activation, config.basis, config.frequency
             )
@@ -86,6 +92,8 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> DiagonalNormal:
         """The approximate posterior q(z given x) for images (batch, 1, 28, 28) in [0, 1]."""
+        if self.encoder is None:
+            return lattice_posterior(self.decode, cast(StandardNormal, self.prior), x)
         loc, log_var = self.encoder(x.to(self.encoder.loc.weight.dtype))  # type: ignore[union-attr,arg-type]
         return DiagonalNormal(_widen(loc), _widen(log_var))
 

@@ -276,6 +276,7 @@ def _theory(config: Config, last: Coded) -> dict[str, Any]:
         "grey": config.data.binarization == "none",
         "normal_prior": isinstance(last.model.prior, StandardNormal),
         "beta": f"{config.training.beta:g}",
+        "encoder": last.model.encoder is not None,
         "exact": config.training.objective == "quadrature",
         "points": f"{max(config.training.lattice):,}",
         "plain": bool(np.isclose(config.training.beta, 1)),

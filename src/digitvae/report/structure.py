@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from digitvae.models.posterior import POINTS, STEPS
 from digitvae.models.vae import VAE
 from digitvae.networks import PIXELS, Layer, layers_of
 
@@ -42,14 +43,22 @@ class Network:
 
 def networks(model: VAE) -> tuple[Network, Network, int, int]:
     """Diagrams of encoder and decoder, the number of parameters that are trained, and of all."""
-    encoder = layers_of(model.encoder, torch.zeros(1, 1, PIXELS, PIXELS))
+    image, code = torch.zeros(1, 1, PIXELS, PIXELS), (model.latent_dim,)
+    if model.encoder is None:
+        encoder = [Layer("input", (1, PIXELS, PIXELS), 0)]
+        encoder += [Layer("likelihoods of a lattice of codes, by the decoder", (POINTS[model.latent_dim],), 0)]
+        encoder += [Layer(f"the likeliest, {STEPS} Gauss-Newton steps on: loc", code, 0)]
+        encoder += [Layer("information there: log-variance", code, 0)]
+        how = "No network: the posterior is found by search"
+    else:
+        encoder, how = layers_of(model.encoder, image), "From an image to its posterior"
     decoder = layers_of(model.decoder, torch.zeros(1, model.latent_dim))
     most = max(math.prod(layer.output_shape) for layer in (*encoder, *decoder))
     trained = sum(p.numel() for p in model.parameters())
     everything = sum(layer.parameters for layer in (*encoder, *decoder))
     everything += sum(p.numel() for part in (model.prior, model.likelihood) for p in part.parameters())
     return (
-        _network("Encoder", "From an image to its posterior", encoder, most, model.latent_dim),
+        _network("Encoder", how, encoder, most, model.latent_dim),
         _network("Decoder", "From a code to the logits of an image", decoder, most, model.latent_dim),
         trained,
         everything,
@@ -67,7 +76,7 @@ def _row(layer: Layer, most: int, latent: int) -> Row:
     if len(shape) == 3:
         shape = (*shape[1:], shape[0])
     kind = ""
-    if layer.output_shape == (latent,) and (layer.name == "input" or layer.name.startswith("dense: l")):
+    if layer.output_shape == (latent,):
         kind = "code"
     elif layer.name in ("flatten", "reshape", "batch normalisation"):
         kind = "quiet"
