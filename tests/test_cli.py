@@ -29,7 +29,7 @@ def test_help_has_examples():
     done = digitvae("--help")
     assert done.returncode == 0
     assert "digitvae demo" in done.stdout
-    for command in ("train", "report", "demo"):
+    for command in ("train", "report", "demo", "evaluate", "score"):
         assert "Example" in digitvae(command, "--help").stdout
 
 
@@ -53,6 +53,9 @@ def test_help_does_not_wait_for_torch():
         (["train", "--resume", "--out", "nowhere"], "not a run directory"),
         (["train", "--resume", "--seed", "3"], "cannot be changed"),
         (["report", "nowhere"], "not a run directory"),
+        (["evaluate", "nowhere"], "neither a run directory nor a model folder"),
+        (["score", "nowhere.png", "--model", "nowhere"], "nowhere.png"),
+        (["train", "exact", "--set", "lattice=[1000]", "--data", "mnist-5k"], "such as 987"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, tmp_path):

@@ -234,7 +234,9 @@ def test_collapsed_dimensions_are_named() -> None:
 
 def test_measures_are_shown_where_they_exist(make) -> None:
     """Numbers of the file, side by side for the samples; of other weights only a sentence; of a torn file nothing."""
-    made = make("snapshots=[1]", "objective=quadrature", "basis=torus", "lattice=[21]", "beta_warmup=0", epochs=1)
+    quadrature = ["objective=quadrature", "basis=torus", "lattice=[21]", "beta_warmup=0"]
+    made = make("snapshots=[1]", *quadrature, "posterior=lattice", "encoder=[]", epochs=1)
+    assert "6 Gauss-Newton steps" in made.html
     assert "What was measured" not in made.html
     assert "integral over all codes can be computed" in made.html
     weights = json.loads((made.run.best / "config.json").read_text())["sha256"]

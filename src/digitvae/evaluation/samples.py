@@ -55,8 +55,11 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
 
 
 def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> tuple[float, float]:
-    """Squared maximum mean discrepancy with a cubic kernel (Binkowski et al., 2018): mean and spread over subsets."""
-    size = min(KID_SUBSET_SIZE, len(real), len(generated))
+    """Squared maximum mean discrepancy with a cubic kernel (Binkowski et al., 2018): mean and spread over subsets.
+
+    A subset is at most half of either set, so that subsets differ.
+    """
+    size = min(KID_SUBSET_SIZE, len(real) // 2, len(generated) // 2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save")
         metric = KernelInceptionDistance(_Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
