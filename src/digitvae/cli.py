@@ -118,7 +118,7 @@ def evaluate(
     binarization: BinarizationOption = None,
     full: Annotated[
         bool,
-        typer.Option("--full", help="5 binarisations, 4 shifts, k = 500, classifiers: an hour rather than a minute."),
+        typer.Option("--full", help="5 binarisations, 4 shifts, k = 500, and classifiers: takes far longer."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; RUN/evaluation.json, or MODEL-evaluation.json here.")

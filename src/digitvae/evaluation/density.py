@@ -54,7 +54,7 @@ class Effort:
 
     @classmethod
     def quick(cls) -> Effort:
-        """What takes under a minute for 10,000 digits on two cores."""
+        """What takes about a minute for 10,000 digits on two cores."""
         return cls(binarizations=1, shifts=2, k=50)
 
 
