@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from digitvae import checkpoint
-from digitvae.checkpoint import load_model, load_state, save_model, save_state
+from digitvae.checkpoint import load_model, load_state, model_facts, save_model, save_state
 from digitvae.config import Config
 from digitvae.errors import ConfigError, RunError
 from digitvae.models.vae import VAE
@@ -62,6 +62,18 @@ def test_a_model_is_replaced_whole(folder):
     assert_same_weights(load_model(folder)[0], model_of(seed=1))
     assert not (folder / "stale.txt").exists()
     assert others(folder) == []
+
+
+def test_half_the_bytes_keep_three_digits_and_the_facts(folder):
+    whole = (folder / "model.safetensors").stat().st_size
+    save_model(folder, model_of(), CONFIG, "", {"data": {"name": "mnist"}}, torch.float16)
+    assert (folder / "model.safetensors").stat().st_size < 0.6 * whole
+    model, config = load_model(folder)
+    assert config == CONFIG
+    for (name, kept), (_, weight) in zip(model.state_dict().items(), model_of().state_dict().items(), strict=True):
+        assert kept.dtype == torch.float32, name
+        torch.testing.assert_close(kept, weight, rtol=1e-3, atol=1e-6)
+    assert model_facts(folder)["data"] == {"name": "mnist"}
 
 
 def test_a_state_comes_back(state):

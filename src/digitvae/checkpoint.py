@@ -24,10 +24,25 @@ FORMAT = 1
 """Version of the layout; a reader refuses one that it does not know."""
 
 
-def save_model(folder: Path, model: VAE, config: Config, card: str) -> None:
-    """Write a model folder: ``config.json``, ``model.safetensors`` and ``README.md`` (`card`).
+def save_model(
+    folder: Path,
+    model: VAE,
+    config: Config,
+    card: str,
+    facts: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write a model folder: ``config.json``, ``model.safetensors`` and ``README.md``.
 
     The folder appears whole or not at all; one of the same name is replaced.
+
+    Args:
+        folder: The folder.
+        model: The model.
+        config: The recipe it was trained with.
+        card: The text of ``README.md``.
+        facts: What else ``config.json`` says of it (JSON values), such as the digits that it was trained on.
+        dtype: What weights are kept in: ``torch.float16`` halves the file; reading widens them again.
 
     Raises:
         RunError: If it cannot be written.
@@ -36,9 +51,9 @@ def save_model(folder: Path, model: VAE, config: Config, card: str) -> None:
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        weights = {name: t.detach().contiguous() for name, t in model.state_dict().items()}
+        weights = {name: _kept_in(dtype, t.detach()).contiguous() for name, t in model.state_dict().items()}
         save_file(weights, aside / "model.safetensors")
-        content = {"format": FORMAT, "sha256": _digest(weights), "config": config.to_dict()}
+        content = {"format": FORMAT, "sha256": _digest(weights), "config": config.to_dict(), **(facts or {})}
         (aside / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (aside / "README.md").write_text(card, encoding="utf-8")
         replace_folder(aside, folder)
@@ -54,25 +69,40 @@ def load_model(folder: Path) -> tuple[VAE, Config]:
     Raises:
         RunError: If files are missing or damaged, or the weights do not fit the recipe.
     """
-    path = folder / "config.json"
+    content = model_facts(folder)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise RunError(f"{path} has layout {content['format']}; this version reads layout {FORMAT}.")
-        config = Config.from_dict(content["config"], str(path))
+        config = Config.from_dict(content["config"], str(folder / "config.json"))
         digest = content["sha256"]
-    except OSError as error:
-        raise RunError(f"{folder} is not a model folder: it has no config.json.") from error
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, RunError | ConfigError):
+        if isinstance(error, ConfigError):
             raise
-        raise RunError(f"{path} is damaged; restore it from a copy or train again.") from error
+        raise _damaged(folder / "config.json") from error
     weights, _ = _read_tensors(folder / "model.safetensors")
     model = VAE.from_config(config.model, seed=0)
-    fit_weights(model, weights, folder / "model.safetensors")
+    wide = {name: t.float() if t.dtype == torch.float16 else t for name, t in weights.items()}
+    fit_weights(model, wide, folder / "model.safetensors")
     if _digest(weights) != digest:
         raise RunError(f"{folder / 'model.safetensors'} does not match its checksum; restore or train again.")
     return model.eval(), config
+
+
+def model_facts(folder: Path) -> dict[str, Any]:
+    """What ``config.json`` of a model folder says: ``config``, ``sha256`` of the weights, and the facts saved with it.
+
+    Raises:
+        RunError: If the file is missing, damaged or of another layout.
+    """
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        layout = content["format"]
+    except OSError as error:
+        raise RunError(f"{folder} is not a model folder: it has no config.json.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+    if layout != FORMAT:
+        raise RunError(f"{path} has layout {layout}; this version reads layout {FORMAT}.")
+    return dict(content)
 
 
 def fit_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
@@ -150,6 +180,10 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RunError(f"{path} is damaged or is not a safetensors file; restore it or train again.") from error
 
 
+def _kept_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    return tensor.to(dtype) if tensor.dtype == torch.float32 else tensor
+
+
 def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
@@ -157,6 +191,10 @@ def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(f"{path} is damaged; restore it from a copy or train again.")
 
 
 def _cannot_write(path: Path, error: Exception) -> RunError:

@@ -110,7 +110,7 @@ def report(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
+    model: Annotated[str, typer.Argument(help="Run directory, model folder or shipped model.")],
     metrics: Annotated[str, typer.Option(help="What to measure, comma-separated.")] = "density,clusters,samples",
     data: DataOption = None,
     data_dir: DataDirOption = None,
@@ -126,7 +126,7 @@ def evaluate(
 ) -> None:
     """Measure a model on digits that it has not seen: densities, clusters and samples, as a table and evaluation.json.
 
-    Examples: `digitvae evaluate runs/map` - `digitvae evaluate runs/exact --metrics density --full`
+    Examples: `digitvae evaluate exact` - `digitvae evaluate runs/map --metrics density --full`
     """
     from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
     from digitvae.terminal import measures_table
@@ -142,7 +142,7 @@ def evaluate(
 @app.command()
 def score(
     images: Annotated[Path, typer.Argument(help="A picture, a folder of them, .npz, IDX or Parquet.")],
-    model: Annotated[str, typer.Option(help="Run directory or model folder.")],
+    model: Annotated[str, typer.Option(help="Run directory, model folder or shipped model.")] = "exact",
     data: DataOption = None,
     data_dir: DataDirOption = None,
     no_fallback: NoFallbackOption = False,
@@ -151,7 +151,9 @@ def score(
 ) -> None:
     """How probable digits are: log p(x) of each image, and its percentile among real digits.
 
-    Examples: `digitvae score seven.png --model runs/exact` - `digitvae score digits/ --model runs/map --out s.csv`
+    The shipped models carry the scores of real digits and need no data; with --data others are taken.
+
+    Examples: `digitvae score seven.png` - `digitvae score digits/ --model runs/map --out scores.csv`
     """
     from digitvae.data import load_digits
     from digitvae.evaluation.files import data_of, score_folder, write_scores
@@ -160,9 +162,13 @@ def score(
     if out is not None and out.exists():
         raise RunError(f"{out} exists; name another file with --out.")
     digits, _ = load_digits(images, screen.print)
-    splits = _load(data or data_of(model), data_dir, not no_fallback)
-    scores = score_folder(model, digits, splits, binarization)
-    screen.print(scores_table(scores, splits.caption))
+
+    def real() -> Splits:
+        return _load(data or data_of(model), data_dir, not no_fallback)
+
+    with screen.status("Scoring"):
+        scores = score_folder(model, digits, binarization, real, carried=data is None)
+    screen.print(scores_table(scores))
     if out is not None:
         write_scores(out, scores)
         screen.print(f"Written: {out}", soft_wrap=True)

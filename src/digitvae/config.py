@@ -40,12 +40,15 @@ class DataConfig:
         augmentation: Strength of the random affine changes of training digits; 0 is off, 1 is the full range given
             in `digitvae.augmentation`.
         augmentation_until: Share of all steps over which digits are changed; the rest see them as they are.
+        train_on: ``training`` digits, or ``all``: those set apart for validation too. That is for a model whose
+            settings have been chosen; its validation loss then says nothing.
     """
 
     name: str = "mnist"
     binarization: Binarization = "none"
     augmentation: float = 0.0
     augmentation_until: float = 1.0
+    train_on: Literal["training", "all"] = "training"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from typing import Any
 from digitvae.config import Config
 from digitvae.errors import RunError
 
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""Where the models lie that come with the package."""
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -156,11 +159,18 @@ class RunDirectory:
             os.fsync(file.fileno())
 
 
+def shipped_models() -> list[str]:
+    """Names of the models that come with the package, sorted."""
+    return sorted(folder.parent.name for folder in PRETRAINED.glob("*/config.json"))
+
+
 def find_model(name: str) -> Path:
-    """The model folder that a user means by the name of a run directory or a model folder.
+    """The model folder that a user means by the name of a run directory, a model folder or a shipped model.
+
+    What lies under that name where the user stands comes first.
 
     Raises:
-        RunError: If there is neither, or the run has no finished epoch yet.
+        RunError: If there is none of them, or the run has no finished epoch yet.
     """
     path = Path(name)
     run = RunDirectory(path)
@@ -168,9 +178,12 @@ def find_model(name: str) -> Path:
         if not (run.best / "config.json").is_file():
             raise RunError(f"{path} has no model yet: no epoch is finished.")
         return run.best
-    if not (path / "config.json").is_file():
-        raise RunError(f"{path} is neither a run directory nor a model folder; check the name.")
-    return path
+    if (path / "config.json").is_file():
+        return path
+    if name in shipped_models():
+        return PRETRAINED / name
+    shipped = ", ".join(shipped_models())
+    raise RunError(f"{path} is neither a run directory nor a model folder, nor one that comes along ({shipped}).")
 
 
 def write_aside(path: Path, text: str) -> None:

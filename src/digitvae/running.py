@@ -93,6 +93,7 @@ def train_run(
         TrainingDivergedError: If the loss is not finite, or explodes; the last finished epoch is kept.
     """
     run = RunDirectory(out)
+    splits = _trained_on(config, splits)
     trainer = Trainer(config, splits.train.images, splits.validation.images)
     prepare_directory(out, overwrite)
     write_aside(run.config_file, config.to_toml())
@@ -155,11 +156,21 @@ def resume_run(
         watcher.said(
             f"The plan is now {epochs} epochs: from epoch {facts['epoch'] + 1} on a new learning-rate schedule runs."
         )
+    splits = _trained_on(config, splits)
     trainer = Trainer(config, splits.train.images, splits.validation.images)
     trainer.load_state(tensors, facts)
     run.keep_metrics_to(trainer.progress.epoch)
     write_aside(run.config_file, config.to_toml())
     return _session(run, config, manifest, trainer, stop, watcher)
+
+
+def _trained_on(config: Config, splits: Splits) -> Splits:
+    """The digits as the recipe wants them: with those of validation among those trained on, or as they are."""
+    if config.data.train_on == "training":
+        return splits
+    note = "The validation digits are among those trained on: the validation loss is seen in training."
+    together = splits.train.followed_by(splits.validation)
+    return dataclasses.replace(splits, train=together, notes=(*splits.notes, note))
 
 
 def prepare_directory(out: Path, overwrite: bool) -> None:
@@ -213,6 +224,8 @@ def _session(
     manifest["sessions"].append(session)
     began = time.perf_counter()
 
+    facts = {"data": manifest["data"]}
+
     def note_session() -> None:
         session["to_epoch"] = progress.epoch
         session["seconds"] = round(time.perf_counter() - began, 3)
@@ -234,10 +247,10 @@ def _session(
             break
         record = _measure(trainer)
         if progress.best_epoch == progress.epoch:
-            save_model(run.best, trainer.trained_model, config, model_card(config, manifest, record))
+            save_model(run.best, trainer.trained_model, config, model_card(config, manifest, record), facts)
         if progress.epoch in settings.snapshot_epochs() or ended():
             card = model_card(config, manifest, record)
-            save_model(run.snapshot(progress.epoch), trainer.trained_model, config, card)
+            save_model(run.snapshot(progress.epoch), trainer.trained_model, config, card, facts)
         # The line comes before the state: if the process dies between the two, the epoch is run, and its line
         # written, again.
         _add_metrics(run, record)

@@ -83,6 +83,7 @@ def measures_table(content: Mapping[str, Any]) -> Table:
     for name, section in content["sections"].items():
         table.add_section()
         about = f", binarization {section['binarization']}" if "binarization" in section else ""
+        about += ", seen in training" if section.get("seen_in_training") else ""
         table.add_row(f"[bold]{name}[/bold] ({section['digits']} digits{about}, {section['seconds']:.0f} s)")
         for measure in section["measures"]:
             spread = "" if measure["spread"] is None else written(measure["spread"], measure["unit"])
@@ -95,10 +96,11 @@ SHOWN = 20
 """Scores that the terminal shows, the rarest."""
 
 
-def scores_table(scores: Scores, data: str) -> Table:
+def scores_table(scores: Scores) -> Table:
     """The rarest of the scored images as a table."""
-    kind = "cross-entropy" if scores.binarization == "none" else scores.estimator
-    title = f"{kind}, binarization {scores.binarization}, among {scores.reference:,} validation digits of {data}"
+    reference = scores.reference
+    kind = "cross-entropy" if reference.binarization == "none" else reference.estimator
+    title = f"{kind}, binarization {reference.binarization}, among {reference.digits}"
     table = Table("image", "log p(x), nats", "percentile", "in words", title=title)
     order = np.argsort(scores.log_prob, kind="stable")
     for place in order[:SHOWN]:

@@ -1,6 +1,7 @@
 """From a run on disk to evaluation.json, by the command and from Python, on real digits."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,10 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from digitvae.checkpoint import load_model, save_model
 from digitvae.config import load_recipe
 from digitvae.data import Splits
 from digitvae.errors import ConfigError, InputError, RunError
-from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file, score_folder
+from digitvae.evaluation.files import (
+    data_of,
+    evaluate_folder,
+    evaluation_file,
+    reference_scores,
+    score_folder,
+    seen_in_training,
+)
 from digitvae.evaluation.suite import evaluate_model
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
@@ -86,8 +95,6 @@ def test_a_model_folder_writes_beside_the_user_and_overwrites_nothing(run, tmp_p
 
 
 def test_validation_digits_stand_for_missing_test_digits(run, few):
-    from digitvae.checkpoint import load_model
-
     model, _ = load_model(run.best)
     sections = evaluate_model(model, replace(few, test=None), "dynamic", ["clusters"])
     assert list(sections) == ["clusters, validation"]
@@ -134,11 +141,54 @@ def test_scores_of_a_users_digits(run, few, tmp_path):
 
 
 def test_percentiles_are_shares_of_real_digits_below(run, few):
-    scores = score_folder(str(run.path), few.validation, few, None)
-    assert scores.reference == 60
+    scores = score_folder(str(run.path), few.validation, None, lambda: few)
+    assert scores.reference.digits == "60 validation digits of MNIST (5,000-digit subset)"
     order = np.argsort(scores.log_prob)
     np.testing.assert_allclose(scores.percentile[order], 100 * np.arange(60) / 60)
-    grey = score_folder(str(run.path), few.validation, few, "none")
+    grey = score_folder(str(run.path), few.validation, "none", lambda: few)
     assert not np.allclose(grey.log_prob, scores.log_prob)
     with pytest.raises(ConfigError, match="cannot be 'gray'"):
-        score_folder(str(run.path), few.validation, few, "gray")
+        score_folder(str(run.path), few.validation, "gray", lambda: few)
+
+
+def test_a_model_that_carries_scores_needs_no_data(run, few, tmp_path):
+    """Carried quantiles place digits as the digits themselves do, to the width of a quantile."""
+    model, config = load_model(run.best)
+    reference = reference_scores(model, config, few, "dynamic")
+    facts = {"scores": {"dynamic": reference.to_dict()}}
+    save_model(tmp_path / "model", model, config, "card", facts)
+
+    def data():
+        raise AssertionError("read the data")
+
+    carried = score_folder(str(tmp_path / "model"), few.test, None, data)
+    measured = score_folder(str(tmp_path / "model"), few.test, None, lambda: few, carried=False)
+    assert carried.reference.digits == measured.reference.digits
+    np.testing.assert_array_equal(carried.log_prob, measured.log_prob)
+    np.testing.assert_allclose(carried.percentile, measured.percentile, atol=100 / 60 + 0.1)
+    facts["scores"]["dynamic"].pop("quantiles")
+    save_model(tmp_path / "model", model, config, "card", facts)
+    with pytest.raises(RunError, match="damaged"):
+        score_folder(str(tmp_path / "model"), few.test, None, data)
+
+
+def test_digits_seen_in_training_are_marked(run, few, tmp_path):
+    """Trained on all, the validation digits are seen, and percentiles are among the test digits."""
+    path = tmp_path / "all"
+    config = load_recipe("exact").with_settings([*SETTINGS, "train_on=all"])
+    everything = train_run(config, few, path).run
+    assert everything.manifest()["data"]["training"] == len(few.train) + len(few.validation)
+    assert "among those trained on" in everything.manifest()["data"]["notes"][-1]
+    content = evaluate_folder(str(path), few, ["clusters"], None, False, tmp_path / "e.json")
+    seen = {name: section["seen_in_training"] for name, section in content["sections"].items()}
+    assert seen == {"clusters, validation": True, "clusters, test": False}
+    assert "50 test digits" in score_folder(str(path), few.test, None, lambda: few).reference.digits
+    with pytest.raises(RunError, match="all of these digits"):
+        score_folder(str(path), few.test, None, lambda: replace(few, test=None))
+    assert not seen_in_training(run.best, few, "validation")
+    facts = json.loads((run.best / "config.json").read_text())
+    facts["data"]["name"] = "mnist"  # all of mnist-5k are training digits of MNIST
+    other = tmp_path / "other"
+    shutil.copytree(run.best, other)
+    (other / "config.json").write_text(json.dumps(facts))
+    assert seen_in_training(other, few, "test")

@@ -61,6 +61,13 @@ class Digits:
         where = index if isinstance(index, slice) else np.asarray(index)
         return Digits(self.images[where], None if self.labels is None else self.labels[where])
 
+    def followed_by(self, others: "Digits") -> "Digits":
+        """These digits, then the others; without labels where either has none."""
+        images = np.concatenate([self.images, others.images])
+        if self.labels is None or others.labels is None:
+            return Digits(images, None)
+        return Digits(images, np.concatenate([self.labels, others.labels]))
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -83,10 +90,14 @@ class Splits:
     notes: tuple[str, ...] = ()
 
     @property
+    def title(self) -> str:
+        """What the digits are called where people read it."""
+        return {"mnist": "MNIST", "mnist-5k": "MNIST (5,000-digit subset)"}.get(self.name, self.name)
+
+    @property
     def caption(self) -> str:
         """A short text for figure captions, such as "MNIST, 48,000 training digits"."""
-        title = {"mnist": "MNIST", "mnist-5k": "MNIST (5,000-digit subset)"}.get(self.name, self.name)
-        return f"{title}, {len(self.train):,} training digits"
+        return f"{self.title}, {len(self.train):,} training digits"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from digitvae.checkpoint import load_model
+from digitvae.checkpoint import load_model, model_facts
 from digitvae.config import Binarization, Config
 from digitvae.data import Digits, Splits
 from digitvae.errors import ConfigError, RunError
 from digitvae.evaluation.density import Effort
-from digitvae.evaluation.scoring import Scores, score_images
+from digitvae.evaluation.scoring import Reference, Scores, score_images
 from digitvae.evaluation.suite import FORMAT, evaluate_model
+from digitvae.models.vae import VAE
 from digitvae.networks import count_parameters
 from digitvae.rundir import RunDirectory, find_model, write_aside
 from digitvae.running import machine_facts
@@ -54,12 +55,12 @@ def evaluate_folder(
     path: Path,
     notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Measure the model of a run directory or model folder and write the measures to `path`.
+    """Measure a model and write the measures to `path`.
 
     What `path` holds already of the same weights and digits, and is not measured now, is kept.
 
     Args:
-        model: Run directory or model folder.
+        model: Run directory, model folder or shipped name.
         splits: The digits.
         metrics: Some of `digitvae.evaluation.suite.METRICS`.
         binarization: ``none``, ``dynamic`` or ``static``; the recipe's where None.
@@ -79,26 +80,74 @@ def evaluate_folder(
         "format": FORMAT,
         "model": str(model),
         "recipe": config.recipe,
-        "weights": json.loads((folder / "config.json").read_text(encoding="utf-8"))["sha256"],
+        "weights": model_facts(folder)["sha256"],
         "parameters": count_parameters(vae),
         "data": {"name": splits.name, "caption": splits.caption, "sha256": splits.sha256},
     }
     sections = evaluate_model(vae, splits, chosen, metrics, effort, notify)
+    for section in sections.values():
+        section["seen_in_training"] = seen_in_training(folder, splits, section["digits"])
     kept = _kept(path, facts)
     content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
     write_aside(path, json.dumps(content, indent=2) + "\n")
     return content
 
 
-def score_folder(model: str, digits: Digits, splits: Splits, binarization: str | None) -> Scores:
-    """Score digits with the model of a run directory or model folder, among the validation digits of `splits`.
+def seen_in_training(folder: Path, splits: Splits, part: str) -> bool:
+    """Whether a model was trained on the ``validation`` or ``test`` digits of `splits`, or on some of them.
+
+    All of `mnist-5k` are training digits of MNIST. Of other data only the same content is known to be the same.
+    """
+    facts = model_facts(folder)
+    data, train_on = facts.get("data", {}), facts["config"]["data"].get("train_on")
+    if data.get("name") == "mnist" and splits.name == "mnist-5k":
+        return True
+    return part == "validation" and train_on == "all" and data.get("sha256") == splits.sha256
+
+
+def score_folder(
+    model: str, digits: Digits, binarization: str | None, data: Callable[[], Splits], carried: bool = True
+) -> Scores:
+    """Score digits with a model, among real digits that it was not trained on.
+
+    Args:
+        model: Run directory, model folder or shipped name.
+        digits: What to score.
+        binarization: ``none``, ``dynamic`` or ``static``; the recipe's where None.
+        data: Gives the real digits; not called where they are not needed.
+        carried: Whether scores of real digits that the model itself carries, as shipped models do, are enough.
 
     Raises:
         ConfigError: If there is no such binarisation.
-        RunError: If the model is missing or damaged.
+        RunError: If the model is missing or damaged, or was trained on all the digits that there are.
     """
-    vae, config = load_model(find_model(model))
-    return score_images(vae, digits.images, splits.validation.images, _binarization(binarization, config))
+    folder = find_model(model)
+    vae, config = load_model(folder)
+    chosen = _binarization(binarization, config)
+    there = model_facts(folder).get("scores", {})
+    if carried and chosen in there:
+        try:
+            reference = Reference.from_dict(there[chosen], chosen)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{folder / 'config.json'} is damaged; restore it from a copy or train again.") from error
+    else:
+        reference = reference_scores(vae, config, data(), chosen)
+    return score_images(vae, digits.images, reference)
+
+
+def reference_scores(model: VAE, config: Config, splits: Splits, binarization: Binarization) -> Reference:
+    """Scores of real digits that the model was not trained on: validation digits, or test digits where it saw those.
+
+    Raises:
+        RunError: If it was trained on all digits that there are.
+    """
+    if config.data.train_on == "training":
+        title, digits = "validation", splits.validation
+    elif splits.test is not None:
+        title, digits = "test", splits.test
+    else:
+        raise RunError("The model was trained on all of these digits; name others with --data.")
+    return Reference.measured(model, digits.images, binarization, f"{title} digits of {splits.title}")
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -107,7 +156,7 @@ def write_scores(path: Path, scores: Scores) -> None:
     Raises:
         RunError: If the file cannot be written.
     """
-    lines = [f"image,{scores.estimator},percentile"]
+    lines = [f"image,{scores.reference.estimator},percentile"]
     values = zip(scores.log_prob, scores.percentile, strict=True)
     lines += [f"{place},{log_prob:.4f},{percentile:.2f}" for place, (log_prob, percentile) in enumerate(values, 1)]
     write_aside(path, "\n".join(lines) + "\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,50 @@ REFERENCE = 2000
 """Real digits that percentiles are taken among, at most: the first ones."""
 
 
+QUANTILES = 1001
+"""Scores of real digits that a shipped model carries, so that no data is needed to place others among them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """log p(x) of real digits that a model was not trained on: what percentiles are taken among.
+
+    Attributes:
+        log_prob: Nats, float32, rising, shape (m,).
+        digits: What they are, such as ``2,000 validation digits of MNIST``.
+        estimator: What `log_prob` is: ``log_prob_quadrature`` or ``iw_bound(k)``.
+        binarization: What was done to grey pixels; with ``none`` it is minus a cross-entropy, not a log probability.
+    """
+
+    log_prob: Tensor
+    digits: str
+    estimator: str
+    binarization: Binarization
+
+    @classmethod
+    def measured(cls, model: VAE, real: npt.NDArray[np.uint8], binarization: Binarization, digits: str) -> Reference:
+        """Score real digits, shape (n, 28, 28), uint8; the first `REFERENCE` are used. `digits` says what they are."""
+        used = real[:REFERENCE]
+        log_prob, estimator = log_likelihood(model, prepared(used, binarization))
+        return cls(log_prob.sort().values, f"{len(used):,} {digits}", estimator, binarization)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`QUANTILES` of the scores, to a hundredth of a nat, and the rest, as JSON values."""
+        quantiles = torch.quantile(self.log_prob.double(), torch.linspace(0, 1, QUANTILES, dtype=torch.float64))
+        rounded = [round(value, 2) for value in quantiles.tolist()]
+        return {"digits": self.digits, "estimator": self.estimator, "quantiles": rounded}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], binarization: Binarization) -> Reference:
+        """What `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError or ValueError: If it is something else.
+        """
+        quantiles = torch.tensor(values["quantiles"], dtype=torch.float32)
+        return cls(quantiles, str(values["digits"]), str(values["estimator"]), binarization)
+
+
 @dataclass(frozen=True, eq=False)
 class Scores:
     """log p(x) of images, and where each stands among real digits.
@@ -24,37 +70,30 @@ class Scores:
     Attributes:
         log_prob: Nats, float32, shape (n,).
         percentile: Per cent of the real digits with a lower log p(x), from 0 to 100, shape (n,).
-        estimator: What `log_prob` is: ``log_prob_quadrature`` or ``iw_bound(k)``.
-        binarization: What was done to grey pixels; with ``none`` it is minus a cross-entropy, not a log probability.
-        reference: How many real digits the percentiles are among.
+        reference: The real digits, the estimator and the binarisation, which are the images' too.
     """
 
     log_prob: npt.NDArray[np.float32]
     percentile: npt.NDArray[np.float64]
-    estimator: str
-    binarization: str
-    reference: int
+    reference: Reference
 
 
-def score_images(
-    model: VAE, images: Tensor | npt.NDArray[np.uint8], real: npt.NDArray[np.uint8], binarization: Binarization
-) -> Scores:
+def score_images(model: VAE, images: Tensor | npt.NDArray[np.uint8], reference: Reference) -> Scores:
     """Score images and place them among real digits.
 
     Args:
         model: The VAE.
         images: Shape (n, 28, 28) or (n, 1, 28, 28), uint8 or floating point in [0, 1].
-        real: Real digits that the model was not trained on, as `images`; the first `REFERENCE` are used.
-        binarization: ``dynamic`` and ``static`` draw each pixel once, with a fixed seed; ``none`` keeps it grey.
+        reference: Of the same model; its binarisation is used: ``dynamic`` and ``static`` draw each pixel once, with
+            a fixed seed; ``none`` keeps it grey.
 
     Raises:
         InputError: If the images have another shape, type or range.
     """
-    log_prob, estimator = log_likelihood(model, prepared(images, binarization))
-    among, _ = log_likelihood(model, prepared(real[:REFERENCE], binarization))
-    place = torch.searchsorted(among.sort().values, log_prob.contiguous())
-    percentile = 100 * place.double() / len(among)
-    return Scores(log_prob.numpy(), percentile.numpy(), estimator, binarization, len(among))
+    log_prob, _ = log_likelihood(model, prepared(images, reference.binarization))
+    place = torch.searchsorted(reference.log_prob, log_prob.contiguous())
+    percentile = 100 * place.double() / len(reference.log_prob)
+    return Scores(log_prob.numpy(), percentile.numpy(), reference)
 
 
 def in_words(percentile: float) -> str:

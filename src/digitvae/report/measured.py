@@ -52,6 +52,7 @@ def _table(name: str, section: Mapping[str, Any]) -> Table:
         for measure in section["measures"]
     ]
     about = f", binarization “{section['binarization']}”" if "binarization" in section else ""
+    about += ", seen in training" if section.get("seen_in_training") else ""
     caption = f"{name[0].upper()}{name[1:]}: {section['digits']} digits{about}; {duration(section['seconds'])}."
     return Table(f"Measured: {name}", caption, ["measure", "value", "spread", "images"], rows)
 

@@ -73,7 +73,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
     if not epochs:
         raise RunError(f"{run.path} has no snapshot yet; train it to the first of its snapshot epochs.")
     seed = config.training.seed
-    data = f"{_data_title(splits)}, {len(splits.validation):,} validation digits"
+    data = f"{splits.title}, {len(splits.validation):,} validation digits"
     coded, scores = [], []
     for epoch in epochs:
         notify(f"Looking at epoch {epoch}: codes and clusters")
@@ -90,7 +90,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
     notify("Moving codes: paths, features, neighbours")
     page = {
         "title": f"{config.recipe}: a VAE of handwritten digits",
-        "run": f"Recipe {config.recipe} · run {run.path.name} · {_data_title(splits)}",
+        "run": f"Recipe {config.recipe} · run {run.path.name} · {splits.title}",
         "headline": f"What a VAE learned from {manifest['data']['training']:,} handwritten digits",
         "lede": _lede(config, last),
         "facts": _facts(curves, scores[-1], last, manifest),
@@ -118,10 +118,6 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
     }
     notify("Writing the page")
     return Made(page, {section.epoch: section.files for section in snapshots}, animation)
-
-
-def _data_title(splits: Splits) -> str:
-    return splits.caption.removesuffix(f", {len(splits.train):,} training digits")
 
 
 def _lede(config: Config, last: Coded) -> str:
