@@ -6,7 +6,14 @@ into bytes that depend on nothing but its content.
 
 from digitvae.figures.animation import write_animation
 from digitvae.figures.maps import draw_classes, draw_clusters, draw_map, draw_paths, draw_posteriors
-from digitvae.figures.sheets import draw_grid, draw_pairs, draw_posterior_draws, draw_rows, draw_samples
+from digitvae.figures.sheets import (
+    draw_grid,
+    draw_pairs,
+    draw_planes,
+    draw_posterior_draws,
+    draw_rows,
+    draw_samples,
+)
 from digitvae.figures.style import to_png, to_svg
 from digitvae.figures.terms import draw_losses, draw_terms, loss_limits
 
@@ -18,6 +25,7 @@ __all__ = [
     "draw_map",
     "draw_pairs",
     "draw_paths",
+    "draw_planes",
     "draw_posterior_draws",
     "draw_posteriors",
     "draw_rows",

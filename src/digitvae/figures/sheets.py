@@ -45,6 +45,19 @@ def draw_grid(images: Array, ticks: Array, names: tuple[str, str]) -> Figure:
 
 
 @styled
+def draw_planes(planes: Sequence[Array], names: Sequence[str]) -> Figure:
+    """Two or more decoded planes side by side, without axes: shape (rows, columns, 28, 28) each, in [0, 1]."""
+    side = (WIDTH - 0.2 * (len(planes) - 1)) / len(planes)
+    figure = new_figure(side + 0.25)
+    for place, (plane, name) in enumerate(zip(planes, names, strict=True)):
+        axes = figure.add_subplot(1, len(planes), place + 1)
+        axes.imshow(ink(tile(plane.reshape(-1, *plane.shape[2:]), plane.shape[1])), interpolation="none")
+        axes.set_title(name, fontsize=9.5)
+        bare(axes)
+    return figure
+
+
+@styled
 def draw_samples(images: Array, columns: int) -> Figure:
     """Digits in rows of `columns`; images of shape (n, 28, 28), in [0, 1]."""
     rows = -(-len(images) // columns)

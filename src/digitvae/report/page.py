@@ -23,6 +23,7 @@ from digitvae.report.between import new_section, paths_section
 from digitvae.report.clusters import cluster_section, scores_of
 from digitvae.report.coded import Coded, axis_limit, pixels
 from digitvae.report.features import features_section
+from digitvae.report.gap import gap_section
 from digitvae.report.learning import (
     Curves,
     collapse_words,
@@ -111,6 +112,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         "between": paths_section(last, limit, data),
         "features": features_section(last, data),
         "new": new_section(last, splits.train.images, data, seed),
+        "gap": gap_section(config, last, splits, data),
         "measured": measured_section(run),
         "networks": _networks(last),
         "theory": _theory(config, last),
