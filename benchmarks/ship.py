@@ -56,7 +56,7 @@ def main(name: str) -> None:
     sections = evaluate_model(model, splits, "dynamic", ["density", "clusters"], notify=print)
     scores = {kind: reference_scores(model, config, splits, kind).to_dict() for kind in ("dynamic", "none")}
     record = run.metrics()[-1]
-    card = model_card(config, run.manifest(), record) + "\n" + measured(run, sections)
+    card = model_card(config, run.manifest(), record) + "\n" + measured(run, sections, len(splits.test))
     facts = {"data": run.manifest()["data"], "scores": scores}
     save_model(PRETRAINED / name, model, config, card, facts, torch.float16)
     print(card)
@@ -68,7 +68,7 @@ def halved(model: VAE) -> VAE:
     return model
 
 
-def measured(run: RunDirectory, sections: dict[str, Any]) -> str:
+def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
     """The card's last part: what was measured on the test digits, in the quick form."""
     rows = []
     for section in (sections["density"], sections["clusters, test"]):
@@ -79,7 +79,7 @@ def measured(run: RunDirectory, sections: dict[str, Any]) -> str:
     machine = hardware()
     return "\n".join(
         [
-            f"## Measured on {len(splits.test.images):,} test digits",
+            f"## Measured on {digits:,} test digits",
             "",
             "Binarization `dynamic` (drawn once); the weights as they are stored, in float16.",
             "",

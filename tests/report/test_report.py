@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from digitvae import rundir
 from digitvae.checkpoint import load_model
 from digitvae.config import Config
 from digitvae.errors import RunError
@@ -262,3 +264,22 @@ def test_measures_are_shown_where_they_exist(make) -> None:
     assert "is of other weights" in write_report(made.run, made.splits).read_text(encoding="utf-8")
     made.run.evaluation_file.write_text("{torn")
     assert "What was measured" not in write_report(made.run, made.splits).read_text(encoding="utf-8")
+
+
+def test_a_run_trained_on_the_likelihood_stands_beside_the_shipped_map(make, tmp_path, monkeypatch) -> None:
+    """The gap in the table is the difference of its neighbours, and never below zero by more than chance."""
+    rival = make("latent_dim=2", epochs=1)
+    shutil.copytree(rival.run.best, tmp_path / "map")
+    monkeypatch.setattr(rundir, "PRETRAINED", tmp_path)
+    assert "What the bound costs" not in rival.html
+    quadrature = ["objective=quadrature", "lattice=[89]", "beta_warmup=0", "data.binarization=dynamic", "basis=torus"]
+    made = make(*quadrature, epochs=2)
+    assert "What the bound costs" in made.html
+    assert "it has seen these digits in training" in made.html
+    head, *rows = made.page.tables("ELBO and log p(x)")[0]
+    assert head == ["", "ELBO", "log p(x)", "variational gap"]
+    assert [row[0] for row in rows] == ["this run", "shipped map"]
+    for _, elbo, log_prob, gap in rows:
+        assert number(gap) == pytest.approx(number(log_prob) - number(elbo), abs=0.011)
+        assert number(gap) > -1
+    assert len(made.page.tables("log p(x) of these digits")[0][0]) == 11

@@ -72,7 +72,10 @@ def gap_table(models: Mapping[str, VAE], images: Array, data: str) -> Table:
     for name, model in models.items():
         elbo, log_prob = (float(values.double().mean()) for values in variational_gap(model, x))
         rows.append([name, number(elbo), number(log_prob), number(log_prob - elbo)])
-    caption = f"Mean over {len(x):,} validation digits in nats, binarization dynamic, log p(x) by quadrature on one lattice. {data}."
+    caption = (
+        f"Mean over {len(x):,} validation digits in nats, binarization “dynamic”, log p(x) by quadrature on one "
+        f"lattice. {data}."
+    )
     return Table("ELBO and log p(x)", caption, ["", "ELBO", "log p(x)", "variational gap"], rows)
 
 
