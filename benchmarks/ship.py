@@ -1,8 +1,7 @@
 """Put a model into the package: train it on all 60,000 training digits, measure it, write its folder and card.
 
 The settings were chosen on the 12,000 validation digits with models trained on the other 48,000 (`LOG.md`); nothing is
-changed for the 60,000. The run is kept in `.cache/ship/NAME`: stopped, it goes on from there; finished, it is only
-measured and written again. Remove it to train anew.
+changed for the 60,000. The training is kept (see `benchmarks.runs`).
 
 Usage: python -m benchmarks.ship NAME
 """
@@ -10,47 +9,26 @@ Usage: python -m benchmarks.ship NAME
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.common import full_mnist, hardware
+from benchmarks.runs import minutes_of, trained
 from digitvae.checkpoint import load_model, save_model
-from digitvae.config import Config, load_recipe
-from digitvae.data import Splits
+from digitvae.config import load_recipe
 from digitvae.evaluation.files import reference_scores
 from digitvae.evaluation.suite import evaluate_model
 from digitvae.models.vae import VAE
 from digitvae.rundir import PRETRAINED, RunDirectory
-from digitvae.running import Outcome, Watcher, model_card, resume_run, train_run
+from digitvae.running import model_card
 
-RUNS = Path(__file__).parent.parent / ".cache" / "ship"
 ON_CARD = ("elbo", "iw_bound", "log_prob_quadrature", "AUROC", "10-neighbour")
-
-
-class Lines(Watcher):
-    """A line for each epoch."""
-
-    def measured(self, record: dict) -> None:
-        print(record["epoch"], record["train"]["loss"], record["validation"]["loss"], flush=True)
-
-
-def trained(config: Config, splits: Splits, out: Path) -> Outcome:
-    """Start the run, or go on with it."""
-    if RunDirectory(out).state_file.is_file():
-        return resume_run(out, splits, watcher=Lines())
-    return train_run(config, splits, out, watcher=Lines())
-
-
-def seconds_of(run: RunDirectory) -> float:
-    """Seconds that a run has trained, validated and saved for."""
-    return sum(session["seconds"] for session in run.manifest()["sessions"])
 
 
 def main(name: str) -> None:
     splits = full_mnist()
-    run = trained(load_recipe(name).with_settings(["train_on=all"]), splits, RUNS / name).run
+    run = trained(name, load_recipe(name).with_settings(["train_on=all"]), splits)
     model, config = load_model(run.best)
     model = halved(model)
     sections = evaluate_model(model, splits, "dynamic", ["density", "clusters"], notify=print)
@@ -88,7 +66,7 @@ def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
             *rows,
             "",
             f"`python -m benchmarks.ship {run.config().recipe}`, {machine['date'][:10]}; trained in "
-            f"{seconds_of(run) / 60:.0f} minutes on {machine['processor']}, {machine['cores']} cores.",
+            f"{minutes_of(run):.0f} minutes on {machine['processor']}, {machine['cores']} cores.",
             "",
         ]
     )

@@ -21,7 +21,7 @@ ROWS: list[list[set[str]]] = [
     [{"errors"}],
     [{"config"}],
     [{"data"}],
-    [{"distributions", "networks", "images", "lattice"}],
+    [{"distributions", "networks", "images", "lattice"}, {"structure"}],
     [{"models"}],
     [{"objective"}],
     [{"checkpoint", "augmentation", "optimization"}, {"rundir", "reading"}, {"training"}, {"running"}],

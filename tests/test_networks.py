@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from digitvae.config import load_recipe
+from digitvae.config import Config, load_recipe
 from digitvae.errors import ConfigError
 from digitvae.models.vae import VAE
 from digitvae.networks import (
@@ -14,9 +14,9 @@ from digitvae.networks import (
     MLPEncoder,
     SameConv2d,
     SameConvTranspose2d,
-    count_parameters,
-    layers_of,
+    UnitDropout,
 )
+from digitvae.structure import count_parameters, layers_of
 
 # From the notebook of the original report, layer by layer.
 ORIGINAL_ENCODER = [
@@ -150,3 +150,26 @@ def test_conv_widths_that_do_not_fit_are_refused(widths):
 def test_conv_with_one_convolution():
     assert ConvEncoder(2, (4, 10), "relu")(torch.rand(2, 1, 28, 28))[0].shape == (2, 2)
     assert ConvDecoder(2, (4,), "relu")(torch.rand(2, 2)).shape == (2, 1, 28, 28)
+
+
+def test_dropout_leaves_out_the_same_units_for_all_codes_and_keeps_the_mean():
+    dropout = UnitDropout(0.25)
+    dropout.generator = torch.Generator().manual_seed(0)
+    out = torch.stack([dropout(torch.ones(3, 5, 200)) for _ in range(200)])
+    assert torch.equal(out, out[:, :1, :1].expand_as(out))
+    assert out.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert out[:, 0, 0].mean().item() == pytest.approx(1, abs=4 * (1 / 3 / 40_000) ** 0.5)
+    assert torch.equal(dropout.eval()(torch.ones(3, 200)), torch.ones(3, 200))
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_dropout_is_for_training_alone_and_the_structure_does_not_show_it(network):
+    settings = [f"network={network}", "decoder=[8]", "encoder=[4,8]", "dropout=0.5"]
+    config = Config().with_settings(settings)
+    model, plain = (VAE.from_config(c.model, 0) for c in (config, config.with_settings(["dropout=0"])))
+    z = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    for decoder in (model.decoder, plain.decoder):
+        decoder.eval()
+    assert torch.equal(model.decoder(z), plain.decoder(z))
+    assert layers_of(model.decoder, z[:1]) == layers_of(plain.decoder, z[:1])
+    assert not torch.equal(model.decoder.train()(z), plain.decoder.train()(z))

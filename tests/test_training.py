@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 SMALL = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["network=conv", "encoder=[2,4,8]", "decoder=[4,2]"]}
 SMALL["quadrature"] = [*SMALL["mlp"], "basis=torus", "frequency=2", "objective=quadrature", "lattice=[21,55]"]
 EVERYTHING = ["augmentation=0.5", "binarization=dynamic", "average=0.9", "weight_decay=0.01", "clip=50"]
-EVERYTHING += ["warmup=0.2", "basis_warmup=0.7"]
+EVERYTHING += ["warmup=0.2", "basis_warmup=0.7", "dropout=0.3"]
 
 
 def recipe(*settings, network="mlp"):

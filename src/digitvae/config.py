@@ -71,6 +71,7 @@ class ModelConfig:
             after Sitzmann et al., 2020) or ``torus`` (waves over the quantiles of a standard Normal; see
             `digitvae.networks.TorusBasis`).
         frequency: Highest frequency of the ``torus`` basis: waves along each dimension.
+        dropout: Share of the decoder's hidden units that are left out of each training step, for all codes alike.
         mixture_components: Number of components of the ``mixture`` prior.
     """
 
@@ -84,6 +85,7 @@ class ModelConfig:
     activation: Literal["relu", "leaky_relu", "silu", "gelu", "tanh"] = "relu"
     basis: Literal["none", "sin", "torus"] = "none"
     frequency: int = 8
+    dropout: float = 0.0
     mixture_components: int = 10
 
 
@@ -361,6 +363,7 @@ def _check(config: Config) -> None:
             bool(training.lattice) and all(m >= 1 for m in training.lattice),
             "training.lattice must hold sizes of 1 or more.",
         ),
+        (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
         (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
         (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
         (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -65,6 +64,26 @@ class TorusBasis(nn.Module):
         return torch.cat([strength * phase.sin(), strength * phase.cos()], -1)
 
 
+class UnitDropout(nn.Module):
+    """Dropout (Srivastava et al., 2014) that leaves out the same units for all codes of a step.
+
+    A step of quadrature sees the whole plane at once: one thinned network for all of it keeps the map whole, and
+    drawing a mask for every code would cost as much as a layer.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.generator: torch.Generator | None = None  # given by who trains; the global one else
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape (..., units) to the same shape."""
+        if not self.training:
+            return x
+        kept = torch.rand(x.shape[-1], generator=self.generator, device=x.device) >= self.share
+        return x * (kept / (1 - self.share)).to(x.dtype)
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -113,13 +132,20 @@ class MLPDecoder(nn.Module):
     """Dense layers from a code, through its basis, to the logits of an image."""
 
     def __init__(
-        self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none", frequency: int = 1
+        self,
+        latent_dim: int,
+        widths: Sequence[int],
+        activation: str,
+        basis: str = "none",
+        frequency: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.basis, before, first = _basis(latent_dim, activation, basis, frequency)
         layers: list[nn.Module] = []
         for width in widths:
             layers += [nn.Linear(before, width), ACTIVATIONS[activation if layers else first]()]
+            layers += [UnitDropout(dropout)] * bool(dropout)
             before = width
         layers += [nn.Linear(before, PIXELS * PIXELS), nn.Unflatten(-1, (1, PIXELS, PIXELS))]
         self.body = nn.Sequential(*layers)
@@ -276,15 +302,22 @@ class ConvDecoder(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: int, widths: Sequence[int], activation: str, basis: str = "none", frequency: int = 1
+        self,
+        latent_dim: int,
+        widths: Sequence[int],
+        activation: str,
+        basis: str = "none",
+        frequency: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         filters = _conv_widths(widths, "model.decoder", extra=0)
         size = PIXELS // 2 ** len(filters)
         channels, dense = filters[0], filters[0] * size * size
         self.basis, before, first = _basis(latent_dim, activation, basis, frequency)
-        layers: list[nn.Module] = [nn.Linear(before, dense), ACTIVATIONS[first]()]
-        layers += [nn.BatchNorm1d(dense, **_BATCH_NORM), nn.Unflatten(-1, (channels, size, size))]
+        layers: list[nn.Module] = [nn.Linear(before, dense), ACTIVATIONS[first](), nn.BatchNorm1d(dense, **_BATCH_NORM)]
+        layers += [UnitDropout(dropout)] * bool(dropout)
+        layers += [nn.Unflatten(-1, (channels, size, size))]
         for width in filters:
             layers += [SameConvTranspose2d(channels, width), ACTIVATIONS[activation]()]
             layers += [FewChannelsBatchNorm2d(width, **_BATCH_NORM)]
@@ -309,66 +342,3 @@ def _conv_widths(widths: Sequence[int], name: str, extra: int) -> tuple[int, ...
 
 ENCODERS = {"mlp": MLPEncoder, "conv": ConvEncoder}
 DECODERS = {"mlp": MLPDecoder, "conv": ConvDecoder}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One row of a network's structure: what the layer is, its output shape without batch, its parameters."""
-
-    name: str
-    output_shape: tuple[int, ...]
-    parameters: int
-
-
-def count_parameters(module: nn.Module) -> int:
-    """All numbers that a module holds: those trained and the running statistics of batch normalisation."""
-    statistics = sum(b.numel() for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var")))
-    return sum(p.numel() for p in module.parameters()) + statistics
-
-
-def layers_of(network: nn.Module, example: Tensor) -> list[Layer]:
-    """The layers of an encoder or decoder in the order in which they run on `example` (a batch of one).
-
-    Activations are named in the row of the layer before them.
-    """
-    rows: list[Layer] = [Layer("input", tuple(example.shape[1:]), 0)]
-    names = {"loc": "dense: loc", "log_var": "dense: log-variance"}
-    handles = []
-
-    def record(name: str, module: nn.Module, output: Tensor) -> None:
-        if type(module) in ACTIVATIONS.values():
-            last = rows.pop()
-            title = f"{last.name}, {_activation_title(module)}"
-            rows.append(Layer(title, last.output_shape, last.parameters))
-        else:
-            rows.append(Layer(names.get(name, _title(module)), tuple(output.shape[1:]), count_parameters(module)))
-
-    for name, module in network.named_modules():
-        if not any(module.children()):
-            handles.append(module.register_forward_hook(lambda m, _, out, n=name: record(n, m, out)))
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            network(example)
-    finally:
-        network.train(training)
-        for handle in handles:
-            handle.remove()
-    return rows
-
-
-def _activation_title(module: nn.Module) -> str:
-    return {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU", "Tanh": "tanh"}.get(type(module).__name__, type(module).__name__)
-
-
-def _title(module: nn.Module) -> str:
-    if isinstance(module, nn.ConvTranspose2d):
-        return f"transposed convolution, {module.out_channels} filters, stride {module.stride[0]}"
-    if isinstance(module, nn.Conv2d):
-        return f"convolution, {module.out_channels} filters, stride {module.stride[0]}"
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        return "batch normalisation"
-    if isinstance(module, TorusBasis):
-        return "waves on a torus"
-    return {"Linear": "dense", "Flatten": "flatten", "Unflatten": "reshape"}[type(module).__name__]

@@ -17,7 +17,7 @@ from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
-from digitvae.networks import TorusBasis
+from digitvae.networks import TorusBasis, UnitDropout
 from digitvae.objective import Terms, elbo_terms, encoder_terms, quadrature_terms
 from digitvae.optimization import (
     WorkingCopy,
@@ -29,7 +29,7 @@ from digitvae.optimization import (
     schedule,
 )
 
-STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice")
+STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice", "dropout")
 """Random streams that training draws from; initial weights and validation noise have seeds of their own."""
 
 EXPLODED = 1e5
@@ -137,6 +137,9 @@ class Trainer:
         self.streams = {name: torch.Generator(self.device) for name in STREAMS}
         for name, generator in self.streams.items():
             generator.manual_seed(stream_seed(settings.seed, name))
+        for part in self.working.model.modules():
+            if isinstance(part, UnitDropout):
+                part.generator = self.streams["dropout"]
         self.progress = Progress()
         self.learning_rate, self.beta = 0.0, 0.0  # as they were in the last step
         self.order = torch.empty(0, dtype=torch.int64)

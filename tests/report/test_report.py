@@ -18,11 +18,11 @@ from digitvae.config import Config
 from digitvae.errors import RunError
 from digitvae.evaluation.clustering import cluster_scores
 from digitvae.generation import encode_images
-from digitvae.networks import count_parameters
 from digitvae.report import write_report
 from digitvae.report.learning import Curves, collapse_words, fit_words, overfits
 from digitvae.report.made import stopped_words
 from digitvae.rundir import RunDirectory
+from digitvae.structure import count_parameters
 
 FIGURES = ["grid", "losses", "map", "posterior", "posterior-plane", "reconstructions", "samples"]
 

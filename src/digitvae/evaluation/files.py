@@ -15,9 +15,9 @@ from digitvae.evaluation.density import Effort
 from digitvae.evaluation.scoring import Reference, Scores, score_images
 from digitvae.evaluation.suite import FORMAT, evaluate_model
 from digitvae.models.vae import VAE
-from digitvae.networks import count_parameters
 from digitvae.rundir import RunDirectory, find_model, write_aside
 from digitvae.running import machine_facts
+from digitvae.structure import count_parameters
 
 
 def data_of(model: str) -> str:

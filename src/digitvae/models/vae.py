@@ -71,7 +71,7 @@ class VAE(nn.Module):
                 else None
             )
             decoder = DECODERS[config.network](
-                config.latent_dim, config.decoder, config.activation, config.basis, config.frequency
+                config.latent_dim, config.decoder, config.activation, config.basis, config.frequency, config.dropout
             )
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
         return cls(prior, encoder, decoder, likelihood)

@@ -10,7 +10,8 @@ import torch
 
 from digitvae.models.posterior import POINTS, STEPS
 from digitvae.models.vae import VAE
-from digitvae.networks import PIXELS, Layer, layers_of
+from digitvae.networks import PIXELS
+from digitvae.structure import Layer, layers_of
 
 
 @dataclass(frozen=True)

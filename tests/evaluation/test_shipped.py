@@ -1,0 +1,73 @@
+"""The models that come with the package: they load, say what they are, and keep the order of the bounds."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from digitvae.checkpoint import load_model, model_facts
+from digitvae.evaluation.density import QUADRATURE_DIMENSIONS, binarize, importance_weighted, quadrature
+from digitvae.objective import elbo_terms
+from digitvae.rundir import PRETRAINED, find_model, shipped_models
+
+LIMIT_MB = 25
+
+pytestmark = pytest.mark.parametrize("name", shipped_models())
+
+
+def test_the_card_says_data_measures_and_limits(name):
+    card = (find_model(name) / "README.md").read_text(encoding="utf-8")
+    facts = model_facts(find_model(name))
+    assert facts["data"]["sha256"] in card
+    for word in ("Trained on", "Measured on", "Limits", "Terms", "log_prob_quadrature"):
+        assert word in card, word
+
+
+def test_all_shipped_weights_stay_small(name):
+    assert {"exact", "map"} <= set(shipped_models())
+    assert sum(file.stat().st_size for file in PRETRAINED.rglob("*.*")) < LIMIT_MB * 1e6
+
+
+def test_elbo_importance_weighted_bound_and_quadrature_are_in_order(name, splits_5k):
+    """Means of the differences over real digits, within 4 standard errors, on a lattice found to be converged."""
+    model, _ = load_model(find_model(name))
+    if model.latent_dim > QUADRATURE_DIMENSIONS:
+        pytest.skip("no quadrature in so many dimensions")
+    x = binarize(splits_5k.test.images[:200], 0)
+    log_prob = quadrature(model, x, 2).log_prob
+    bound = importance_weighted(model, x, 100, 0)
+    with torch.inference_mode():
+        elbo = elbo_terms(model, x, torch.randn(len(x), model.latent_dim, generator=torch.Generator().manual_seed(0)))
+    for lower, upper in ((elbo.elbo, bound), (bound, log_prob)):
+        difference = (upper - lower).double()
+        assert difference.mean() > -4 * difference.std() / len(x) ** 0.5
+
+
+def test_digits_are_scored_with_no_data_at_hand(name, splits_5k, tmp_path):
+    """A real digit is ordinary, noise is rarer than all; nothing is looked for or downloaded."""
+    noise = 255 * np.random.default_rng(0).integers(0, 2, (28, 28), np.uint8)
+    noise[:4] = noise[-4:] = noise[:, :4] = noise[:, -4:] = 0
+    Image.fromarray(splits_5k.test.images[0]).save(tmp_path / "a.png")
+    Image.fromarray(noise).save(tmp_path / "b.png")
+    command = [
+        sys.executable,
+        "-m",
+        "digitvae",
+        "score",
+        str(tmp_path),
+        "--model",
+        name,
+        "--out",
+        str(tmp_path / "s.csv"),
+    ]
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=environment, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test digits of MNIST" in done.stderr
+    percentiles = [float(line.split(",")[2]) for line in (tmp_path / "s.csv").read_text().splitlines()[1:]]
+    assert percentiles[1] == 0 < percentiles[0]
