@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from digitvae.distributions import StandardNormal
+from digitvae.distributions import DiagonalNormal, StandardNormal
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
 
@@ -45,7 +45,7 @@ class Terms:
         return self.distortion + beta * self.rate
 
 
-def elbo_terms(model: VAE, x: Tensor, noise: Tensor) -> Terms:
+def elbo_terms(model: VAE, x: Tensor, noise: Tensor, posterior: DiagonalNormal | None = None) -> Terms:
     """Rate and distortion of images, with one code drawn for each (Kingma and Welling, 2014, equation 10).
 
     The same function serves training and validation, so both measure the same thing.
@@ -54,8 +54,9 @@ def elbo_terms(model: VAE, x: Tensor, noise: Tensor) -> Terms:
         model: The VAE.
         x: Images, shape (batch, 1, 28, 28), in [0, 1].
         noise: Standard Normal draws, shape (batch, latent), that pick each image's code from its posterior.
+        posterior: Of these images, where the caller has it already.
     """
-    posterior = model.encode(x)
+    posterior = posterior or model.encode(x)
     z = posterior.at(noise)
     distortion = -model.decode(z).log_prob(x)
     if isinstance(model.prior, StandardNormal):
@@ -121,7 +122,14 @@ def encoder_terms(model: VAE, x: Tensor, noise: Tensor) -> Terms:
     return Terms(model.prior.rate(posterior, z), distortion.detach() + ((z - z.detach()) * slope).sum(-1))
 
 
-def iw_bound(model: VAE, x: Tensor, k: int, generator: torch.Generator, chunk: int = 20_000) -> Tensor:
+def iw_bound(
+    model: VAE,
+    x: Tensor,
+    k: int,
+    generator: torch.Generator,
+    chunk: int = 20_000,
+    posterior: DiagonalNormal | None = None,
+) -> Tensor:
     """The importance-weighted bound on log p(x) with `k` codes for each image (Burda et al., 2016), shape (batch,).
 
     With ``k = 1`` it is an ELBO (of one draw, rate too); it rises with `k` in expectation. Computed without gradients.
@@ -132,9 +140,10 @@ def iw_bound(model: VAE, x: Tensor, k: int, generator: torch.Generator, chunk: i
         k: Codes for each image.
         generator: Picks the codes.
         chunk: Images decoded at a time; only the memory taken depends on it.
+        posterior: Of these images, where the caller has it already.
     """
     with torch.no_grad():
-        posterior = model.encode(x)
+        posterior = posterior or model.encode(x)
         log_sum = torch.full((len(x),), -math.inf, device=x.device)
         for part in torch.split(torch.arange(k), max(1, chunk // len(x))):
             z = posterior.sample(generator, len(part))

@@ -8,7 +8,7 @@ be, and no logarithm of a probability.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,12 +102,19 @@ def density_measures(
             Measure.repeated(name + what, values, "binarisations", "nats", definition, n, **common, **settings)
         )
 
-    notify("ELBO")
-    terms = [_mean_terms(model, x, seed) for seed, x in enumerate(batches)]
+    notify("posteriors and ELBO")
+    posteriors = [encode(model, x) for x in batches]
+    terms = [
+        _mean_terms(model, x, posterior, seed)
+        for seed, (x, posterior) in enumerate(zip(batches, posteriors, strict=True))
+    ]
     for place, (name, definition) in enumerate(_TERMS.items()):
         add(name, [each[place] for each in terms], definition)
     notify(f"importance-weighted bound, k = {effort.k}")
-    bounds = [importance_weighted(model, x, effort.k, seed) for seed, x in enumerate(batches)]
+    bounds = [
+        importance_weighted(model, x, effort.k, seed, posterior)
+        for seed, (x, posterior) in enumerate(zip(batches, posteriors, strict=True))
+    ]
     add(f"iw_bound({effort.k})", [float(b.double().mean()) for b in bounds], _IW_BOUND, k=effort.k)
     if model.latent_dim <= QUADRATURE_DIMENSIONS:
         notify("quadrature")
@@ -117,7 +124,7 @@ def density_measures(
         add("log_prob_quadrature", values, _QUADRATURE, **settings)
         fixed = [float(part.double().mean()) for part in torch.split(q.mixture, n)]
         add("mixture of fixed points", fixed, _MIXTURE, points=q.size)
-    posterior = _posterior(model, batches[0])
+    posterior = posteriors[0]
     active = int((posterior.loc.var(0) > ACTIVE).sum())
     measures.append(Measure("active units", active, "", _ACTIVE, n, settings={"of": model.latent_dim}))
     measures.append(Measure("aggregate posterior to prior", _aggregate(model, posterior), "nats", _AGGREGATE, n))
@@ -210,12 +217,8 @@ def variational_gap(model: VAE, x: Tensor, seed: int = 0) -> tuple[Tensor, Tenso
         InputError: If the model has more than three latent dimensions.
     """
     log_prob = log_prob_quadrature(model, x, SIZES[1], _shift(model, seed))[0]
-    generator = torch.Generator().manual_seed(seed)
-    with torch.inference_mode():
-        noise = torch.randn(len(x), model.latent_dim, generator=generator)
-        pieces = zip(torch.split(x, PART), torch.split(noise, PART), strict=True)
-        elbo = torch.cat([elbo_terms(model, part, draws).elbo for part, draws in pieces])
-    return elbo, log_prob
+    rate, distortion = _terms(model, x, encode(model, x), seed)
+    return -(rate + distortion), log_prob
 
 
 def log_likelihood(model: VAE, x: Tensor, seed: int = 0) -> tuple[Tensor, str]:
@@ -232,7 +235,7 @@ def log_likelihood(model: VAE, x: Tensor, seed: int = 0) -> tuple[Tensor, str]:
         Shape (n,), and ``log_prob_quadrature`` or ``iw_bound(k)``.
     """
     if model.latent_dim <= QUADRATURE_DIMENSIONS:
-        return log_prob_quadrature(model, x, SIZES[1], _shift(model, seed))[0], "log_prob_quadrature"
+        return log_prob_quadrature(model, x, SIZES[0], _shift(model, seed))[0], "log_prob_quadrature"
     return importance_weighted(model, x, Effort.quick().k, seed), f"iw_bound({Effort.quick().k})"
 
 
@@ -266,32 +269,45 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
     return measures
 
 
-def importance_weighted(model: VAE, x: Tensor, k: int, seed: int) -> Tensor:
+def encode(model: VAE, x: Tensor) -> DiagonalNormal:
+    """Posteriors of many images, float32 in [0, 1], shape (n, 1, 28, 28); a part at a time."""
+    with torch.inference_mode():
+        parts = [model.encode(part) for part in torch.split(x, PART)]
+    return DiagonalNormal(torch.cat([p.loc for p in parts]), torch.cat([p.log_var for p in parts]))
+
+
+def importance_weighted(model: VAE, x: Tensor, k: int, seed: int, posterior: DiagonalNormal | None = None) -> Tensor:
     """`digitvae.objective.iw_bound` of many images, a part at a time, shape (n,)."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.cat([iw_bound(model, part, k, generator) for part in torch.split(x, PART)])
+    parts = _parts(x, posterior or encode(model, x))
+    return torch.cat([iw_bound(model, part, k, generator, posterior=its) for part, its in parts])
 
 
-def _mean_terms(model: VAE, x: Tensor, seed: int) -> tuple[float, float, float]:
-    """ELBO, rate and distortion, one code for each image."""
+def _parts(x: Tensor, posterior: DiagonalNormal) -> Iterator[tuple[Tensor, DiagonalNormal]]:
+    split = (torch.split(t, PART) for t in (x, posterior.loc, posterior.log_var))
+    for part, loc, log_var in zip(*split, strict=True):
+        yield part, DiagonalNormal(loc, log_var)
+
+
+def _terms(model: VAE, x: Tensor, posterior: DiagonalNormal, seed: int) -> tuple[Tensor, Tensor]:
+    """Rate and distortion of each image, one code each, shape (n,)."""
     generator = torch.Generator().manual_seed(seed)
-    rate, distortion = 0.0, 0.0
     with torch.inference_mode():
-        for part in torch.split(x, PART):
-            terms = elbo_terms(model, part, torch.randn(len(part), model.latent_dim, generator=generator))
-            rate += float(terms.rate.double().sum()) / len(x)
-            distortion += float(terms.distortion.double().sum()) / len(x)
+        terms = [
+            elbo_terms(model, part, torch.randn(len(part), model.latent_dim, generator=generator), its)
+            for part, its in _parts(x, posterior)
+        ]
+    return torch.cat([t.rate for t in terms]), torch.cat([t.distortion for t in terms])
+
+
+def _mean_terms(model: VAE, x: Tensor, posterior: DiagonalNormal, seed: int) -> tuple[float, float, float]:
+    """ELBO, rate and distortion."""
+    rate, distortion = (float(values.double().mean()) for values in _terms(model, x, posterior, seed))
     return -(rate + distortion), rate, distortion
 
 
 def _shift(model: VAE, seed: int) -> Tensor:
     return torch.rand(1, model.latent_dim, generator=torch.Generator().manual_seed(seed))
-
-
-def _posterior(model: VAE, x: Tensor) -> DiagonalNormal:
-    with torch.inference_mode():
-        parts = [model.encode(part) for part in torch.split(x, PART)]
-    return DiagonalNormal(torch.cat([p.loc for p in parts]), torch.cat([p.log_var for p in parts]))
 
 
 def _aggregate(model: VAE, posterior: DiagonalNormal, seed: int = 0) -> float:
