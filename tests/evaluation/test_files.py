@@ -52,7 +52,7 @@ def test_everything_is_measured_and_written(run, few):
     content = evaluate_folder(str(run.path), few, ["density", "clusters", "samples"], None, False, path, said.append)
     assert json.loads(path.read_text()) == content
     rivals = ["samples, real training digits", "samples, class means", "samples, PCA Gaussian"]
-    assert list(content["sections"]) == ["density", "clusters, validation", "clusters, test", "samples", *rivals]
+    assert list(content["sections"]) == ["density", "clusters, validation", "clusters, test", "map", "samples", *rivals]
     density = content["sections"]["density"]
     assert density["binarization"] == "dynamic"
     measures = {m["name"]: m for m in density["measures"]}
@@ -97,7 +97,7 @@ def test_a_model_folder_writes_beside_the_user_and_overwrites_nothing(run, tmp_p
 def test_validation_digits_stand_for_missing_test_digits(run, few):
     model, _ = load_model(run.best)
     sections = evaluate_model(model, replace(few, test=None), "dynamic", ["clusters"])
-    assert list(sections) == ["clusters, validation"]
+    assert list(sections) == ["clusters, validation", "map"]
 
 
 def test_what_cannot_be_measured_is_said(run, few, tmp_path):
@@ -181,7 +181,7 @@ def test_digits_seen_in_training_are_marked(run, few, tmp_path):
     assert "among those trained on" in everything.manifest()["data"]["notes"][-1]
     content = evaluate_folder(str(path), few, ["clusters"], None, False, tmp_path / "e.json")
     seen = {name: section["seen_in_training"] for name, section in content["sections"].items()}
-    assert seen == {"clusters, validation": True, "clusters, test": False}
+    assert seen == {"clusters, validation": True, "clusters, test": False, "map": False}
     assert "50 test digits" in score_folder(str(path), few.test, None, lambda: few).reference.digits
     with pytest.raises(RunError, match="all of these digits"):
         score_folder(str(path), few.test, None, lambda: replace(few, test=None))

@@ -18,6 +18,7 @@ from digitvae.evaluation.density import Effort, density_measures, outlier_measur
 from digitvae.evaluation.measures import Measure
 from digitvae.evaluation.rivals import class_means, pca_gaussian
 from digitvae.evaluation.samples import classification_accuracy, sample_measures
+from digitvae.evaluation.smoothness import can_be_mapped, map_measures
 from digitvae.generation import encode_images, sample
 from digitvae.models.vae import VAE
 from digitvae.reading import frozen, read_digits
@@ -43,9 +44,10 @@ def evaluate_model(
     """Measure a model on digits that it has not seen.
 
     Density is that of the test digits; clusters are those of the codes of validation and test digits, with the codes
-    of the training digits as voters. Samples are drawn from the prior alone, as many as there are test digits, and held
-    against these, beside real training digits (the floor) and trivial rivals; in the full form classifiers are
-    trained on `TRAINED_ON` more of each. Where there are no test digits, the validation digits stand for them.
+    of the training digits as voters, and beside them stands how smooth the map is. Samples are drawn from the prior
+    alone, as many as there are test digits, and held against these, beside real training digits (the floor) and
+    trivial rivals; in the full form classifiers are trained on `TRAINED_ON` more of each. Where there are no test
+    digits, the validation digits stand for them.
 
     Args:
         model: The VAE.
@@ -78,6 +80,9 @@ def evaluate_model(
             notify(f"clusters of the {part} digits")
             began = time.perf_counter()
             sections[f"clusters, {part}"] = _section(part, cluster_measures(*_codes(model, digits), *voters), began)
+        if can_be_mapped(model):
+            began = time.perf_counter()
+            sections["map"] = _section("no", map_measures(model), began)
     if "samples" in metrics:
         full = effort is not None and effort != Effort.quick()
         for title, generate in _generators(model, splits).items():
