@@ -89,6 +89,8 @@ def measures_table(content: Mapping[str, Any]) -> Table:
             spread = "" if measure["spread"] is None else written(measure["spread"], measure["unit"])
             value = written(measure["value"], measure["unit"])
             table.add_row(measure["name"], value, spread, measure["over"], f"{measure['n']:,}")
+        if verdict := section.get("copy_audit"):
+            table.add_row("copy audit", "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}")
     return table
 
 

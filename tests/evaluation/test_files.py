@@ -21,7 +21,9 @@ from digitvae.evaluation.files import (
     score_folder,
     seen_in_training,
 )
-from digitvae.evaluation.suite import evaluate_model
+from digitvae.evaluation.rivals import pca_gaussian
+from digitvae.evaluation.samples import sample_measures
+from digitvae.evaluation.suite import copy_verdict, evaluate_model
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
 
@@ -67,6 +69,8 @@ def test_everything_is_measured_and_written(run, few):
     assert coverage["samples, class means"] < coverage["samples, real training digits"]
     assert {m["n"] for m in content["sections"]["clusters, validation"]["measures"]} == {60}
     assert content["data"]["sha256"] == few.sha256
+    verdicts = {name: content["sections"][name]["copy_audit"]["passed"] for name in ["samples", *rivals]}
+    assert verdicts["samples, PCA Gaussian"]
     assert any("lattice" in text for text in said)
 
 
@@ -192,3 +196,33 @@ def test_digits_seen_in_training_are_marked(run, few, tmp_path):
     shutil.copytree(run.best, other)
     (other / "config.json").write_text(json.dumps(facts))
     assert seen_in_training(other, few, "test")
+
+
+def section_of(nearest, duplicates):
+    values = {"nearest is trained on (pixels)": nearest, "near-duplicates (pixels)": duplicates}
+    return {"measures": [{"name": k, "value": v, "settings": {"error": 0.01}} for k, v in values.items()]}
+
+
+@pytest.mark.parametrize(
+    ("nearest", "duplicates", "passed"),
+    [(0.52, 0.002, True), (0.535, 0.002, True), (0.55, 0.002, False), (0.52, 0.013, False), (0.4, 0.0, True)],
+)
+def test_the_copy_audit_is_passed_up_to_a_point_above_what_cannot_copy(nearest, duplicates, passed):
+    """A per cent of planted copies, each nearer than any digit is to another, is always caught."""
+    verdict = copy_verdict(section_of(nearest, duplicates), section_of(0.52, 0.002))
+    assert verdict["passed"] == passed
+    assert bool(verdict["why"]) != passed
+
+
+def test_planted_copies_fail_the_copy_audit(splits_5k):
+    """One in a hundred of the PCA Gaussian's digits is replaced by a training digit."""
+    train, real = splits_5k.train, splits_5k.test
+    drawn = pca_gaussian(train, 1000).images
+    planted = drawn.copy()
+    planted[:10] = train.images[:10]
+    baseline, copied = (
+        {"measures": [m.to_dict() for m in sample_measures(images, train, real)]} for images in (drawn, planted)
+    )
+    assert copy_verdict(baseline, baseline)["passed"]
+    why = copy_verdict(copied, baseline)["why"]
+    assert [text.partition(":")[0] for text in why] == ["near-duplicates (pixels)", "near-duplicates (reader features)"]

@@ -260,6 +260,16 @@ def test_measures_are_shown_where_they_exist(make) -> None:
     assert density[2:] == [["units", "2", "–", "150"], ["share", "–", "–", "150"]]
     assert samples[0] == ["measure", "this model", "class means"]
     assert samples[1] == ["elbo", "1.50", "99.50"]
+    assert "Nearest to a copy" not in page.html
+    audit = {"worst": [3, 1], "worst_matches": [0, 5], "error": 0.1}
+    nearest = {"name": "nearest is trained on (pixels)", "value": 0.9, "unit": "share", "spread": None, "n": 20}
+    verdict = {"passed": False, "why": ["too near"]}
+    sections["samples"]["measures"].append({**nearest, "settings": audit})
+    sections["samples"] |= {"drawn": 20, "copy_audit": verdict}
+    made.run.evaluation_file.write_text(json.dumps(content))
+    html = write_report(made.run, made.splits).read_text(encoding="utf-8")
+    assert "Nearest to a copy" in html
+    assert "Copy audit failed: too near." in html
     made.run.evaluation_file.write_text(json.dumps({**content, "weights": "0"}))
     assert "is of other weights" in write_report(made.run, made.splits).read_text(encoding="utf-8")
     made.run.evaluation_file.write_text("{torn")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from digitvae.config import Binarization
@@ -28,6 +29,12 @@ METRICS = ("density", "clusters", "samples")
 
 TRAINED_ON = 60_000
 """Generated digits that the classifier of the classification accuracy score is trained on."""
+
+BASELINE = "samples, PCA Gaussian"
+"""The section of the generator that cannot copy."""
+
+MARGIN = 0.01
+"""How far above it the copy audit lets a model be, as a share of its digits."""
 
 FORMAT = 1
 """Version of the layout of ``evaluation.json``."""
@@ -92,23 +99,49 @@ def evaluate_model(
             measures = sample_measures(digits.images[: len(judged)], splits.train, judged)
             if full and judged.labels is not None:
                 measures.append(_accuracy(digits, judged, notify))
-            sections[title] = _section(name, measures, began)
+            sections[title] = _section(name, measures, began) | {"drawn": len(digits)}
+        if BASELINE in sections:
+            for title in sections:
+                if title.startswith("samples"):
+                    sections[title]["copy_audit"] = copy_verdict(sections[title], sections[BASELINE])
     return sections
+
+
+def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a section of samples passes the copy audit, held against that of a generator that cannot copy.
+
+    In pixels and in reader features, the 95 % interval of the share of digits whose nearest digit was trained on must
+    reach down to the baseline's share plus `MARGIN`, and near-duplicates must be fewer than the baseline's share plus
+    `MARGIN`.
+
+    Returns:
+        ``passed`` and ``why``, a sentence for each condition that fails.
+    """
+    own, other = ({m["name"]: m for m in each["measures"]} for each in (section, baseline))
+    why = []
+    for name, measure in own.items():
+        allowed = other.get(name, measure)["value"] + MARGIN
+        if name.startswith("nearest is trained on") and measure["value"] - measure["settings"]["error"] > allowed:
+            why.append(f"{name}: {measure['value']:.1%}, allowed {allowed:.1%} within the 95 % interval")
+        if name.startswith("near-duplicates") and measure["value"] >= allowed:
+            why.append(f"{name}: {measure['value']:.2%}, allowed {allowed:.2%}")
+    return {"passed": not why, "why": why}
+
+
+def sampled(model: VAE, n: int) -> npt.NDArray[np.uint8]:
+    """The `n` digits that are judged: mean images of codes drawn from the prior with the seed 0, (n, 28, 28)."""
+    images = sample(model, n, torch.Generator().manual_seed(0)).images
+    return images.squeeze(1).mul(255).round().byte().numpy()
 
 
 def _generators(model: VAE, splits: Splits) -> dict[str, Callable[[int], Digits]]:
     """What makes digits: the model, real training digits as the floor, and the trivial rivals."""
-
-    def sampled(n: int) -> Digits:
-        images = sample(model, n, torch.Generator().manual_seed(0)).images
-        return Digits(images.squeeze(1).mul(255).round().byte().numpy(), None)
-
-    generators: dict[str, Callable[[int], Digits]] = {"samples": sampled}
+    generators: dict[str, Callable[[int], Digits]] = {"samples": lambda n: Digits(sampled(model, n), None)}
     if splits.train.labels is not None:
         # The last ones: the copy audit draws on the first.
         generators["samples, real training digits"] = lambda n: splits.train.subset(slice(-n, None))
         generators["samples, class means"] = lambda n: class_means(splits.train, n)
-        generators["samples, PCA Gaussian"] = lambda n: pca_gaussian(splits.train, n)
+        generators[BASELINE] = lambda n: pca_gaussian(splits.train, n)
     return generators
 
 

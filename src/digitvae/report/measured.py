@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from digitvae.evaluation.suite import FORMAT
-from digitvae.report.parts import Table, duration, number, percent
+from digitvae.checkpoint import load_model
+from digitvae.data import Splits
+from digitvae.evaluation.suite import FORMAT, sampled
+from digitvae.figures import draw_pairs
+from digitvae.report.coded import unit
+from digitvae.report.parts import Picture, Table, duration, number, percent, picture
 from digitvae.rundir import RunDirectory
 
 
@@ -18,9 +22,10 @@ class MeasuredSection:
 
     texts: Sequence[str]
     tables: Sequence[Table]
+    copies: Picture | None = None
 
 
-def measured_section(run: RunDirectory) -> MeasuredSection | None:
+def measured_section(run: RunDirectory, splits: Splits) -> MeasuredSection | None:
     """What was measured of the run's best weights; None where nothing was, or the file is damaged."""
     try:
         content = json.loads(run.evaluation_file.read_text(encoding="utf-8"))
@@ -36,6 +41,7 @@ def measured_section(run: RunDirectory) -> MeasuredSection | None:
         tables = [_table(name, section) for name, section in rest.items()]
         if samples:
             tables.append(_side_by_side(samples))
+        copies = _copies(run, splits, samples["samples"]) if "drawn" in samples.get("samples", {}) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     texts = [
@@ -43,7 +49,23 @@ def measured_section(run: RunDirectory) -> MeasuredSection | None:
         "training has not seen. Each number is given with its spread where something was repeated; definitions, "
         "seeds and settings are in evaluation.json.",
     ]
-    return MeasuredSection(texts, tables)
+    return MeasuredSection(texts, tables, copies)
+
+
+def _copies(run: RunDirectory, splits: Splits, section: Mapping[str, Any]) -> Picture:
+    """The generated digits that are nearest to a training digit, each above it."""
+    (settings,) = (m["settings"] for m in section["measures"] if m["name"] == "nearest is trained on (pixels)")
+    model, _ = load_model(run.best)
+    generated = unit(sampled(model, section["drawn"])[settings["worst"]])
+    verdict = section.get("copy_audit", {"passed": True, "why": []})
+    words = "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}"
+    return picture(
+        draw_pairs(generated, unit(splits.train.images[settings["worst_matches"]]), ("generated", "trained on")),
+        "Nearest to a copy",
+        f"The {len(generated)} generated digits that are nearest to a training digit, each above that digit.",
+        f"Of {section['measures'][0]['n']:,} generated digits those nearest to a training digit in pixels, each above "
+        f"it. Copy audit {words}.",
+    )
 
 
 def _table(name: str, section: Mapping[str, Any]) -> Table:
@@ -65,6 +87,8 @@ def _side_by_side(samples: Mapping[str, Mapping[str, Any]]) -> Table:
         [name, *(_written(m[name]["value"], m[name]["unit"]) if name in m else "–" for m in columns.values())]
         for name in names
     ]
+    if all("copy_audit" in section for section in samples.values()):
+        rows.append(["copy audit", *("passed" if s["copy_audit"]["passed"] else "failed" for s in samples.values())])
     head = ["measure", *("this model" if name == "samples" else name.removeprefix("samples, ") for name in columns)]
     first = next(iter(samples.values()))
     caption = (

@@ -113,7 +113,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         "features": features_section(last, data),
         "new": new_section(last, splits.train.images, data, seed),
         "gap": gap_section(config, last, splits, data),
-        "measured": measured_section(run),
+        "measured": measured_section(run, splits),
         "networks": _networks(last),
         "theory": _theory(config, last),
         "made": how_made(run, config, manifest),
