@@ -35,7 +35,8 @@ def main(name: str) -> None:
     scores = {kind: reference_scores(model, config, splits, kind).to_dict() for kind in ("dynamic", "none")}
     record = run.metrics()[-1]
     card = model_card(config, run.manifest(), record) + "\n" + measured(run, sections, len(splits.test))
-    facts = {"data": run.manifest()["data"], "scores": scores}
+    made = {"minutes": round(minutes_of(run), 1), **hardware()}
+    facts = {"data": run.manifest()["data"], "made": made, "scores": scores}
     save_model(PRETRAINED / name, model, config, card, facts, torch.float16)
     print(card)
 

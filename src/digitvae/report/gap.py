@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.config import Config
@@ -80,22 +81,24 @@ def gap_table(models: Mapping[str, VAE], images: Array, data: str) -> Table:
 
 
 def planes_picture(models: Mapping[str, VAE]) -> Picture:
-    """What each model decodes over its whole plane, at equal steps of the prior's quantiles."""
-    steps = (torch.arange(SIDE) + 0.5) / SIDE
-    down, right = torch.meshgrid(steps.flip(0), steps, indexing="ij")
-    codes = torch.special.ndtri(torch.stack([right, down], -1).double()).float()
-    images = {
-        name: pixels(decode_images(model, codes.reshape(-1, 2)).reshape(SIDE, SIDE, 1, 28, 28))
-        for name, model in models.items()
-    }
-    names = list(models)
+    """What each model decodes over its whole plane."""
+    one, other = models
     return picture(
-        draw_planes(list(images.values()), names),
+        planes_figure(models),
         "The two planes",
-        f"The planes of {names[0]} and of {names[1]}, {SIDE} by {SIDE} decoded digits each, side by side.",
+        f"The planes of {one} and of {other}, {SIDE} by {SIDE} decoded digits each, side by side.",
         f"{SIDE} × {SIDE} digits decoded at equal steps of the prior's quantiles: each stands for the same share of "
         "what the model draws.",
     )
+
+
+def planes_figure(models: Mapping[str, VAE]) -> Figure:
+    """The planes of two-dimensional models side by side, at equal steps of the prior's quantiles."""
+    steps = (torch.arange(SIDE) + 0.5) / SIDE
+    down, right = torch.meshgrid(steps.flip(0), steps, indexing="ij")
+    codes = torch.special.ndtri(torch.stack([right, down], -1).double()).float()
+    planes = [pixels(decode_images(m, codes.reshape(-1, 2)).reshape(SIDE, SIDE, 1, 28, 28)) for m in models.values()]
+    return draw_planes(planes, list(models))
 
 
 def digits_picture(models: Mapping[str, VAE], images: Array, titles: Sequence[str], data: str) -> Picture:
