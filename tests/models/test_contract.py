@@ -9,6 +9,7 @@ from digitvae.checkpoint import load_model, save_model
 from digitvae.config import Config, load_recipe, recipe_names
 from digitvae.distributions import StandardNormal
 from digitvae.models.vae import VAE
+from digitvae.networks import UnitDropout
 from digitvae.objective import elbo_terms
 
 WIDTHS = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["encoder=[4,8]", "decoder=[4]"]}
@@ -73,7 +74,7 @@ def test_finite_gradients_reach_every_parameter(model, x):
 
 
 def test_evaluation_mode_never_changes_what_is_sampled(model, x):
-    """With noise, terms differ from those at the posterior's loc in both modes; without batch statistics they agree."""
+    """With noise, terms differ from those at the posterior's loc in both modes; without batch statistics or dropout they agree."""
     noise = noise_for(model, x)
     terms = {}
     with torch.no_grad():
@@ -81,7 +82,7 @@ def test_evaluation_mode_never_changes_what_is_sampled(model, x):
             model.train(training)
             terms[training] = elbo_terms(model, x, noise).distortion
             assert not torch.equal(terms[training], elbo_terms(model, x, torch.zeros_like(noise)).distortion)
-    if not any(isinstance(m, torch.nn.BatchNorm1d) for m in model.modules()):
+    if not any(isinstance(m, torch.nn.BatchNorm1d | UnitDropout) for m in model.modules()):
         assert torch.equal(terms[True], terms[False])
 
 
