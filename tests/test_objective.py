@@ -19,7 +19,7 @@ from digitvae.objective import (
     pooled,
     quadrature_terms,
 )
-from digitvae.training import evaluate_terms
+from digitvae.validation import evaluate_terms
 
 
 @pytest.fixture(scope="module")

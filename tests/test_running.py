@@ -75,7 +75,8 @@ def test_a_run_leaves_what_later_stages_need(few, tmp_path):
 
 
 def test_best_model_scores_what_the_metrics_say(few, tmp_path):
-    from digitvae.training import evaluate_terms, stream_seed
+    from digitvae.training import stream_seed
+    from digitvae.validation import evaluate_terms
 
     outcome = train_run(recipe("epochs=2"), few, tmp_path / "run")
     model, config = load_model(outcome.run.best)

@@ -14,7 +14,8 @@ from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
 from digitvae.objective import elbo_terms
 from digitvae.optimization import make_optimizer, resolve_precision, schedule
-from digitvae.training import Trainer, evaluate_terms, stream_seed
+from digitvae.training import Trainer, stream_seed
+from digitvae.validation import evaluate_terms
 
 CPU = torch.device("cpu")
 SMALL = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["network=conv", "encoder=[2,4,8]", "decoder=[4,2]"]}

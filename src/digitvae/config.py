@@ -57,7 +57,9 @@ class ModelConfig:
 
     Attributes:
         latent_dim: Number of latent dimensions.
-        prior: ``normal`` (standard Normal) or ``mixture`` (of Normals, learned).
+        classes: Labels that the model is conditioned on, 10 for digits, 0 for none; the code then holds the style.
+        prior: ``normal`` (standard Normal), ``mixture`` (of Normals, learned) or ``flow`` (a Normal bent by coupling
+            layers, learned; one for each class where the model is conditioned on it).
         likelihood: ``bernoulli`` or ``normal`` (one learned scale for all pixels).
         posterior: ``encoder`` (a network's) or ``lattice`` (found by search, without an encoder; see
             `digitvae.models.posterior`).
@@ -73,10 +75,13 @@ class ModelConfig:
         frequency: Highest frequency of the ``torus`` basis: waves along each dimension.
         dropout: Share of the decoder's hidden units that are left out of each training step, for all codes alike.
         mixture_components: Number of components of the ``mixture`` prior.
+        flow_layers: Number of coupling layers of the ``flow`` prior.
+        flow_width: Width of their hidden layers.
     """
 
     latent_dim: int = 2
-    prior: Literal["normal", "mixture"] = "normal"
+    classes: int = 0
+    prior: Literal["normal", "mixture", "flow"] = "normal"
     likelihood: Literal["bernoulli", "normal"] = "bernoulli"
     posterior: Literal["encoder", "lattice"] = "encoder"
     network: Literal["mlp", "conv"] = "mlp"
@@ -87,6 +92,8 @@ class ModelConfig:
     frequency: int = 8
     dropout: float = 0.0
     mixture_components: int = 10
+    flow_layers: int = 8
+    flow_width: int = 128
 
 
 @dataclass(frozen=True)
@@ -366,6 +373,14 @@ def _check(config: Config) -> None:
         (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
         (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
         (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
+        (0 <= model.classes <= 10, "model.classes must be 0 to 10."),
+        (
+            model.classes == 0 or (model.network == "mlp" and training.objective == "elbo"),
+            "model.classes above 0 needs model.network mlp and training.objective elbo.",
+        ),
+        (model.prior != "flow" or model.latent_dim >= 2, "model.prior flow needs two latent dimensions or more."),
+        (1 <= model.flow_layers <= 64, "model.flow_layers must be 1 to 64."),
+        (1 <= model.flow_width <= 4096, "model.flow_width must be 1 to 4096."),
         (
             model.network != "conv" or training.batch_size >= 2,
             "training.batch_size must be 2 or more with a conv network: its batch normalisation compares images.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,10 @@ class StandardNormal(nn.Module):
         """
         return _normal_quantile(u), torch.full((len(u),), -math.log(len(u)), device=u.device)
 
+    def given(self, label: Tensor | None) -> Self:
+        """The prior given labels: it is the same for all."""
+        return self
+
 
 class NormalMixture(nn.Module):
     """A learned mixture of Normals with independent dimensions, as the prior.
@@ -127,6 +131,10 @@ class NormalMixture(nn.Module):
         each = DiagonalNormal(self.loc[:, None], self.log_var[:, None]).at(_normal_quantile(u))
         log_weight = self.logits.log_softmax(0)[:, None] - math.log(len(u))
         return each.flatten(0, 1), log_weight.expand(-1, len(u)).flatten()
+
+    def given(self, label: Tensor | None) -> Self:
+        """The prior given labels: it is the same for all."""
+        return self
 
 
 def _normal_quantile(u: Tensor) -> Tensor:

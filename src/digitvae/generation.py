@@ -53,67 +53,85 @@ class LatentGrid:
     images: Tensor
 
 
-def encode_images(model: VAE, images: Tensor | np.ndarray, batch: int = 2000) -> DiagonalNormal:
+def encode_images(
+    model: VAE, images: Tensor | np.ndarray, batch: int = 2000, labels: Tensor | np.ndarray | None = None
+) -> DiagonalNormal:
     """The approximate posterior of many images, `batch` at a time.
 
     Args:
         model: The VAE.
         images: Shape (n, 28, 28) or (n, 1, 28, 28), uint8 (ink is 255) or floating point in [0, 1].
         batch: Images that the encoder sees at a time; it does not change the result.
+        labels: Their digits, shape (n,), where the model is conditioned on them.
 
     Returns:
         The posterior, its parameters of shape (n, latent).
 
     Raises:
-        InputError: If the images have another shape, type or range.
+        InputError: If the images have another shape, type or range, or labels do not fit.
     """
     images = as_images(images)
-    device = _device(model)
+    device, label = _device(model), _labels(model, labels, len(images))
     parts = []
     with _evaluating(model):
-        for part in torch.split(images, batch):
-            posterior = model.encode(unit_range(part).to(device))
+        for start in range(0, len(images), batch):
+            part = slice(start, start + batch)
+            given = model.given(None if label is None else label[part].to(device))
+            posterior = given.encode(unit_range(images[part]).to(device))
             parts.append((posterior.loc.float().cpu(), posterior.log_var.float().cpu()))
     return DiagonalNormal(torch.cat([loc for loc, _ in parts]), torch.cat([log_var for _, log_var in parts]))
 
 
-def decode_images(model: VAE, codes: Tensor, batch: int = 2000) -> Tensor:
+def decode_images(model: VAE, codes: Tensor, batch: int = 2000, labels: Tensor | np.ndarray | None = None) -> Tensor:
     """The images of many codes, `batch` at a time.
 
     Args:
         model: The VAE.
         codes: Shape (..., latent).
         batch: Codes that the decoder sees at a time; it does not change the result.
+        labels: The digits to decode them as, shape (...), where the model is conditioned on them.
 
     Returns:
         Means of the likelihood, in [0, 1], shape (..., 1, 28, 28).
 
     Raises:
-        InputError: If the codes have another number of latent dimensions than the model.
+        InputError: If the codes have another number of latent dimensions than the model, or labels do not fit.
     """
     if codes.ndim < 1 or codes.shape[-1] != model.latent_dim:
         raise InputError(f"Codes for this model need shape (..., {model.latent_dim}), not {tuple(codes.shape)}.")
     device = _device(model)
     flat = codes.float().reshape(-1, model.latent_dim)
+    label = _labels(model, labels, len(flat))
+    parts = []
     with _evaluating(model):
-        parts = [model.decode(part.to(device)).mean.float().cpu() for part in torch.split(flat, batch)]
+        for start in range(0, len(flat), batch):
+            part = slice(start, start + batch)
+            given = model.given(None if label is None else label[part].to(device))
+            parts.append(given.decode(flat[part].to(device)).mean.float().cpu())
     return torch.cat(parts).reshape(*codes.shape[:-1], 1, PIXELS, PIXELS)
 
 
-def sample(model: VAE, n: int, generator: torch.Generator) -> Samples:
+def sample(model: VAE, n: int, generator: torch.Generator, labels: Tensor | np.ndarray | None = None) -> Samples:
     """Draw `n` codes from the prior and decode them.
+
+    Args:
+        model: The VAE.
+        n: How many.
+        generator: Source of the codes.
+        labels: The digits to draw, shape (n,), where the model is conditioned on them.
 
     Returns:
         Codes (n, latent) and images (n, 1, 28, 28).
 
     Raises:
-        InputError: If `n` is below 1.
+        InputError: If `n` is below 1, or labels do not fit.
     """
     at_least(n, 1, "The number of samples")
+    label = _labels(model, labels, n)
     with torch.inference_mode():
-        codes = copy.deepcopy(model.prior).cpu().sample(n, generator)
+        codes = copy.deepcopy(model.prior).cpu().given(label).sample(n, generator)
     codes = codes.clone()  # outside inference mode it may be changed in place again
-    return Samples(codes, decode_images(model, codes))
+    return Samples(codes, decode_images(model, codes, labels=label))
 
 
 def reconstruct(model: VAE, images: Tensor | np.ndarray) -> Tensor:
@@ -207,6 +225,22 @@ def _candidates(images: Tensor, among: Tensor, count: int, batch: int) -> Tensor
         best, chosen = best.topk(min(count, best.shape[1]), largest=False)
         where = where.gather(1, chosen)
     return where
+
+
+def _labels(model: VAE, labels: Tensor | np.ndarray | None, n: int) -> Tensor | None:
+    """Labels as the model takes them, int64, shape (n,); None where it takes none.
+
+    Raises:
+        InputError: If they are missing, too few or many, or no classes of the model.
+    """
+    if not model.classes:
+        return None
+    if labels is None:
+        raise InputError("This model is conditioned on the digit; give a label for each image.")
+    label = torch.as_tensor(labels).long().reshape(-1)
+    if len(label) != n or (n and not 0 <= int(label.min()) <= int(label.max()) < model.classes):
+        raise InputError(f"The model needs {n} labels from 0 to {model.classes - 1}.")
+    return label
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from digitvae.errors import ConfigError
+from digitvae.errors import ConfigError, InputError
 
 
 class Sin(nn.Module):
@@ -100,10 +100,10 @@ PIXELS = 28
 class MLPEncoder(nn.Module):
     """Dense layers from an image to the parameters of its posterior."""
 
-    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str) -> None:
+    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str, classes: int = 0) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
-        before = PIXELS * PIXELS
+        before = PIXELS * PIXELS + classes
         for width in widths:
             layers += [nn.Linear(before, width), ACTIVATIONS[activation]()]
             before = width
@@ -112,9 +112,9 @@ class MLPEncoder(nn.Module):
         self.log_var = nn.Linear(before, latent_dim)
         _lecun(self)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (batch, 1, 28, 28) to loc and log_var, each (batch, latent)."""
-        h = self.body(x)
+    def forward(self, x: Tensor, hot: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Images (batch, 1, 28, 28), and one-hot labels where there are, to loc and log_var, each (batch, latent)."""
+        h = self.body(x if hot is None else torch.cat([x.flatten(1), hot], 1))
         # log_var bends to stay under 1: no posterior needs to be much wider than the prior, and the variance of one
         # odd image, taken through exp, can otherwise blow up a whole run.
         return self.loc(h), 1 - nn.functional.softplus(1 - self.log_var(h))
@@ -125,7 +125,7 @@ class MLPEncoder(nn.Module):
         with torch.no_grad():
             # Pixels vary little around their mean; larger first weights give the first layer a signal at once.
             first.weight *= 2.5
-            first.bias.sub_(first.weight @ mean.flatten())
+            first.bias.sub_(first.weight[:, : mean.numel()] @ mean.flatten())
 
 
 class MLPDecoder(nn.Module):
@@ -139,9 +139,11 @@ class MLPDecoder(nn.Module):
         basis: str = "none",
         frequency: int = 1,
         dropout: float = 0.0,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.basis, before, first = _basis(latent_dim, activation, basis, frequency)
+        before += classes
         layers: list[nn.Module] = []
         for width in widths:
             layers += [nn.Linear(before, width), ACTIVATIONS[activation if layers else first]()]
@@ -151,9 +153,10 @@ class MLPDecoder(nn.Module):
         self.body = nn.Sequential(*layers)
         _lecun(self)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Codes (..., latent) to logits (..., 1, 28, 28), in the number format of the weights."""
-        return self.body(_on_basis(self, z))  # type: ignore[no-any-return]
+    def forward(self, z: Tensor, hot: Tensor | None = None) -> Tensor:
+        """Codes (..., latent) and one-hot labels, where there are, to logits (..., 1, 28, 28), as weights are kept."""
+        h = _on_basis(self, z)
+        return self.body(h if hot is None else torch.cat([h, hot.to(h.dtype)], -1))  # type: ignore[no-any-return]
 
     def center(self, mean: Tensor) -> None:
         """Move the initial biases so that every code first decodes to nearly `mean`, shape (1, 28, 28)."""
@@ -161,6 +164,19 @@ class MLPDecoder(nn.Module):
         with torch.no_grad():
             last.weight *= 0.3
             last.bias.copy_(torch.logit(mean.flatten().clamp(0.002, 0.998)))
+
+
+def one_hot(label: Tensor | None, classes: int, like: Tensor) -> Tensor | None:
+    """Labels as vectors of zeros and a one for codes `like`, shape (..., classes); None where there are no classes.
+
+    Raises:
+        InputError: If there are classes and no labels.
+    """
+    if not classes:
+        return None
+    if label is None:
+        raise InputError("This model is conditioned on the digit: say which, with given(labels).")
+    return nn.functional.one_hot(label, classes).to(like.dtype).expand(*like.shape[:-1], -1)
 
 
 def _basis(latent_dim: int, activation: str, basis: str, frequency: int) -> tuple[nn.Module | None, int, str]:

@@ -19,9 +19,9 @@ from digitvae.models.vae import VAE
 class WorkingCopy:
     """The model that gradients are computed with: in bfloat16 its matrix products run several times faster.
 
-    The optimiser changes the float32 model; dense layers and convolutions of the copy follow it after each step.
-    Everything else (normalisation, prior, scale of the likelihood) is the float32 model's own. In float32 the copy is
-    the model itself.
+    The optimiser changes the float32 model; dense layers and convolutions of the copy's encoder and decoder follow it
+    after each step. Everything else (normalisation, prior, scale of the likelihood) is the float32 model's own. In
+    float32 the copy is the model itself.
     """
 
     def __init__(self, model: VAE, dtype: torch.dtype) -> None:
@@ -31,7 +31,10 @@ class WorkingCopy:
         if dtype == torch.float32:
             return
         self.model = copy.deepcopy(model)
+        self.model.prior = model.prior  # densities are never computed in bfloat16
         for low, high in zip(self.model.modules(), model.modules(), strict=True):
+            if low is high:
+                continue
             if isinstance(low, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 low.to(dtype)
                 self._high += high.parameters(recurse=False)

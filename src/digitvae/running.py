@@ -94,7 +94,7 @@ def train_run(
     """
     run = RunDirectory(out)
     splits = _trained_on(config, splits)
-    trainer = Trainer(config, splits.train.images, splits.validation.images)
+    trainer = _trainer(config, splits)
     prepare_directory(out, overwrite)
     write_aside(run.config_file, config.to_toml())
     manifest = {
@@ -157,11 +157,16 @@ def resume_run(
             f"The plan is now {epochs} epochs: from epoch {facts['epoch'] + 1} on a new learning-rate schedule runs."
         )
     splits = _trained_on(config, splits)
-    trainer = Trainer(config, splits.train.images, splits.validation.images)
+    trainer = _trainer(config, splits)
     trainer.load_state(tensors, facts)
     run.keep_metrics_to(trainer.progress.epoch)
     write_aside(run.config_file, config.to_toml())
     return _session(run, config, manifest, trainer, stop, watcher)
+
+
+def _trainer(config: Config, splits: Splits) -> Trainer:
+    train, validation = splits.train, splits.validation
+    return Trainer(config, train.images, validation.images, labels=(train.labels, validation.labels))
 
 
 def _trained_on(config: Config, splits: Splits) -> Splits:

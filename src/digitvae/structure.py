@@ -25,8 +25,10 @@ def count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters()) + statistics
 
 
-def layers_of(network: nn.Module, example: Tensor) -> list[Layer]:
+def layers_of(network: nn.Module, example: Tensor, *hot: Tensor) -> list[Layer]:
     """The layers of an encoder or decoder in the order in which they run on `example` (a batch of one).
+
+    A network that is conditioned on labels also needs a one-hot label, shape (1, classes).
 
     Activations are named in the row of the layer before them.
     """
@@ -51,7 +53,7 @@ def layers_of(network: nn.Module, example: Tensor) -> list[Layer]:
     network.eval()
     try:
         with torch.no_grad():
-            network(example)
+            network(example, *hot)
     finally:
         network.train(training)
         for handle in handles:

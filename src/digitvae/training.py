@@ -28,6 +28,7 @@ from digitvae.optimization import (
     resolve_precision,
     schedule,
 )
+from digitvae.validation import Sums, evaluate_terms
 
 STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice", "dropout")
 """Random streams that training draws from; initial weights and validation noise have seeds of their own."""
@@ -40,27 +41,6 @@ def stream_seed(seed: int, name: str) -> int:
     """The seed of one named random stream of a run: streams of one run, and of two runs, are unrelated."""
     state = np.random.SeedSequence([seed, *name.encode()]).generate_state(1, np.uint64)
     return int(state[0] >> 1)
-
-
-@dataclass
-class Sums:
-    """Totals over images, so that a short last batch cannot bias a mean."""
-
-    images: int = 0
-    loss: float = 0.0
-    rate: float = 0.0
-    distortion: float = 0.0
-
-    def add(self, images: int, loss: float, rate: float, distortion: float) -> None:
-        """Add the totals of one batch."""
-        self.images += images
-        self.loss += loss
-        self.rate += rate
-        self.distortion += distortion
-
-    def means(self) -> dict[str, float]:
-        """Means per image, in nats."""
-        return {name: getattr(self, name) / self.images for name in ("loss", "rate", "distortion")}
 
 
 @dataclass
@@ -94,9 +74,12 @@ class Trainer:
         train: Training images, uint8, shape (n, 28, 28).
         validation: Validation images, uint8, shape (n, 28, 28).
         device: Where to compute; the accelerator where left out and there is one.
+        labels: Of the training and of the validation images, uint8, shape (n,); needed where the recipe's model is
+            conditioned on them.
 
     Raises:
-        DataError: If there are fewer than two training images or no validation images.
+        DataError: If there are fewer than two training images or no validation images, or labels are needed and
+            missing.
         InputError: If the recipe's lattice cannot be one.
 
     >>> digits = np.zeros((8, 28, 28), np.uint8)
@@ -108,10 +91,17 @@ class Trainer:
     """
 
     def __init__(
-        self, config: Config, train: np.ndarray, validation: np.ndarray, device: torch.device | None = None
+        self,
+        config: Config,
+        train: np.ndarray,
+        validation: np.ndarray,
+        device: torch.device | None = None,
+        labels: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
     ) -> None:
         if len(train) < 2 or len(validation) < 1:
             raise DataError("Training needs at least two training digits and one to validate.")
+        if config.model.classes and any(each is None for each in labels):
+            raise DataError("A model with model.classes above 0 needs labelled digits, and these have no labels.")
         self.config = config
         self.device = device or default_device()
         self.precision = resolve_precision(config.training.precision, self.device)
@@ -127,6 +117,9 @@ class Trainer:
         self.model.center(_mean_image(self.train_images))
         self.train_images = self.train_images.to(self.device)
         self.validation_images = self.validation_images.to(self.device)
+        self.train_labels, self.validation_labels = (
+            None if each is None else torch.from_numpy(each.astype(np.int64)).to(self.device) for each in labels
+        )
         self.model.to(self.device)
         if settings.objective == "quadrature":
             for size in settings.lattice:
@@ -193,8 +186,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         images = self._training_batch(index)
+        label = None if self.train_labels is None else self.train_labels[index]
         with matrix_products(self.precision):
-            terms = self._backward(images)
+            terms = self._backward(self.working.model.given(label), images)
         loss = terms.loss(self.beta)
         self.working.hand_over_gradients()
         if self.config.training.clip:
@@ -207,9 +201,8 @@ class Trainer:
         self._check(totals, len(index))
         self.progress.sums.add(len(index), *totals)
 
-    def _backward(self, images: Tensor) -> Terms:
-        """Compute the terms of a batch and leave the gradients of its mean loss in the working copy."""
-        model = self.working.model
+    def _backward(self, model: VAE, images: Tensor) -> Terms:
+        """Compute the terms of a batch and leave the gradients of its mean loss in the model, the working copy."""
         noise = torch.randn(len(images), model.latent_dim, generator=self.streams["latent"], device=self.device)
         if self.config.training.objective == "elbo":
             terms = elbo_terms(model, images, noise)
@@ -289,7 +282,9 @@ class Trainer:
         settings = self.config.training
         seed = stream_seed(settings.seed, "validation")
         if settings.objective == "elbo":
-            return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed)
+            return evaluate_terms(
+                self.trained_model, self.validation_images, settings.beta, seed, label=self.validation_labels
+            )
         u = self._lattice(max(settings.lattice), torch.Generator(self.device).manual_seed(seed))
         return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed, 2000, u)
 
@@ -333,41 +328,6 @@ class Trainer:
             self.order = tensors["order"] if self.progress.step else self.order
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
-
-
-def evaluate_terms(
-    model: VAE, images: Tensor, beta: float, seed: int, batch: int = 500, u: Tensor | None = None
-) -> dict[str, Any]:
-    """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
-
-    With points `u` of the unit cube, shape (points, latent), those of `quadrature_terms` instead.
-
-    Returns:
-        ``loss``, ``rate`` and ``distortion``, in nats per image; ``rate_per_dimension``, a list, or None where the
-        rate is not a sum over dimensions.
-    """
-    generator = torch.Generator(images.device).manual_seed(seed)
-    training = model.training
-    model.eval()
-    sums = Sums()
-    per_dimension: Tensor | None = None
-    try:
-        with torch.inference_mode():
-            # All noise is drawn at once, so that the batch size does not matter.
-            noise = torch.randn(len(images), model.latent_dim, generator=generator, device=images.device)
-            for start in range(0, len(images), batch):
-                x = images[start : start + batch].float().div_(255)
-                part = noise[start : start + batch]
-                terms = elbo_terms(model, x, part) if u is None else quadrature_terms(model, x, u)
-                totals = [float(t.double().sum()) for t in (terms.loss(beta), terms.rate, terms.distortion)]
-                sums.add(len(x), *totals)
-                if terms.rate_per_dimension is not None:
-                    rates = terms.rate_per_dimension.double().sum(0)
-                    per_dimension = rates if per_dimension is None else per_dimension + rates
-    finally:
-        model.train(training)
-    each = None if per_dimension is None else (per_dimension / sums.images).tolist()
-    return {**sums.means(), "rate_per_dimension": each}
 
 
 def _binarize_once(images: Tensor, name: str) -> Tensor:

@@ -23,7 +23,8 @@ from digitvae.evaluation.files import (
 )
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
-from digitvae.evaluation.suite import copy_verdict, evaluate_model
+from digitvae.evaluation.suite import copy_verdict, evaluate_model, sampled
+from digitvae.report import write_report
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
 
@@ -226,3 +227,22 @@ def test_planted_copies_fail_the_copy_audit(splits_5k):
     assert copy_verdict(baseline, baseline)["passed"]
     why = copy_verdict(copied, baseline)["why"]
     assert [text.partition(":")[0] for text in why] == ["near-duplicates (pixels)", "near-duplicates (reader features)"]
+
+
+def test_a_model_that_is_told_the_digit_is_measured_with_its_labels(few, tmp_path):
+    """Densities are those given the label, samples carry the labels they were asked for, and there is no map."""
+    settings = ["data.name=mnist-5k", "classes=10", "encoder=[32]", "decoder=[32]", "prior=flow", "flow_width=8"]
+    run = train_run(load_recipe("map").with_settings([*settings, "epochs=2"]), few, tmp_path / "told").run
+    out = tmp_path / "e.json"
+    sections = evaluate_folder(str(run.path), few, ["density", "samples"], "dynamic", False, out)["sections"]
+    names = [m["name"] for m in sections["density"]["measures"]]
+    assert "iw_bound(50)" in names
+    assert "log_prob_quadrature" not in names
+    assert "samples" in sections
+    assert "map" not in sections
+    assert sampled(load_model(run.best)[0], 25).labels.tolist() == [i % 10 for i in range(25)]
+    unlabelled = replace(few, test=replace(few.test, labels=None))
+    with pytest.raises(InputError, match="no labels"):
+        evaluate_folder(str(run.path), unlabelled, ["density"], "dynamic", False, out)
+    with pytest.raises(RunError, match="conditioned on the digit"):
+        write_report(run, few)

@@ -18,7 +18,7 @@ WIDTHS = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["encoder=[4,8]", "de
 def variants():
     for name in recipe_names():
         yield pytest.param(load_recipe(name), id=f"recipe {name}")
-    for prior, likelihood, network in itertools.product(("normal", "mixture"), ("bernoulli", "normal"), WIDTHS):
+    for prior, likelihood, network in itertools.product(("normal", "mixture", "flow"), ("bernoulli", "normal"), WIDTHS):
         settings = [f"prior={prior}", f"likelihood={likelihood}", f"network={network}", *WIDTHS[network]]
         yield pytest.param(Config().with_settings([*settings, "latent_dim=3"]), id=f"{prior} {likelihood} {network}")
     for activation, basis, network in (
@@ -74,7 +74,8 @@ def test_finite_gradients_reach_every_parameter(model, x):
 
 
 def test_evaluation_mode_never_changes_what_is_sampled(model, x):
-    """With noise, terms differ from those at the posterior's loc in both modes; without batch statistics or dropout they agree."""
+    """With noise, terms differ from those at the posterior's loc in both modes; without batch statistics and dropout
+    both modes agree."""
     noise = noise_for(model, x)
     terms = {}
     with torch.no_grad():

@@ -79,7 +79,8 @@ def density_measures(
     """All measures of density for the digits given.
 
     Args:
-        model: The VAE, in float32.
+        model: The VAE, in float32; where it is conditioned on labels, given those of the images: log p(x) is then
+            log p(x given its label).
         images: Shape (n, 28, 28) or (n, 1, 28, 28), uint8 or floating point in [0, 1].
         binarization: ``dynamic`` (the mean over `effort.binarizations` fixed draws), ``static`` (the first of these
             draws alone) or ``none`` (grey pixels).
@@ -116,7 +117,7 @@ def density_measures(
         for seed, (x, posterior) in enumerate(zip(batches, posteriors, strict=True))
     ]
     add(f"iw_bound({effort.k})", [float(b.double().mean()) for b in bounds], _IW_BOUND, k=effort.k)
-    if model.latent_dim <= QUADRATURE_DIMENSIONS:
+    if _integrable(model):
         notify("quadrature")
         q = quadrature(model, torch.cat(batches), effort.shifts, notify)
         values = [float(part.double().mean()) for part in torch.split(q.log_prob, n)]
@@ -127,7 +128,8 @@ def density_measures(
     posterior = posteriors[0]
     active = int((posterior.loc.var(0) > ACTIVE).sum())
     measures.append(Measure("active units", active, "", _ACTIVE, n, settings={"of": model.latent_dim}))
-    measures.append(Measure("aggregate posterior to prior", _aggregate(model, posterior), "nats", _AGGREGATE, n))
+    if not model.classes:  # else the prior is another one for each class
+        measures.append(Measure("aggregate posterior to prior", _aggregate(model, posterior), "nats", _AGGREGATE, n))
     return measures
 
 
@@ -234,7 +236,7 @@ def log_likelihood(model: VAE, x: Tensor, seed: int = 0) -> tuple[Tensor, str]:
     Returns:
         Shape (n,), and ``log_prob_quadrature`` or ``iw_bound(k)``.
     """
-    if model.latent_dim <= QUADRATURE_DIMENSIONS:
+    if _integrable(model):
         return log_prob_quadrature(model, x, SIZES[0], _shift(model, seed))[0], "log_prob_quadrature"
     return importance_weighted(model, x, Effort.quick().k, seed), f"iw_bound({Effort.quick().k})"
 
@@ -272,21 +274,24 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
 def encode(model: VAE, x: Tensor) -> DiagonalNormal:
     """Posteriors of many images, float32 in [0, 1], shape (n, 1, 28, 28); a part at a time."""
     with torch.inference_mode():
-        parts = [model.encode(part) for part in torch.split(x, PART)]
+        parts = [model.part(place).encode(x[place]) for place in _places(len(x))]
     return DiagonalNormal(torch.cat([p.loc for p in parts]), torch.cat([p.log_var for p in parts]))
 
 
 def importance_weighted(model: VAE, x: Tensor, k: int, seed: int, posterior: DiagonalNormal | None = None) -> Tensor:
     """`digitvae.objective.iw_bound` of many images, a part at a time, shape (n,)."""
     generator = torch.Generator().manual_seed(seed)
-    parts = _parts(x, posterior or encode(model, x))
-    return torch.cat([iw_bound(model, part, k, generator, posterior=its) for part, its in parts])
+    parts = _parts(model, x, posterior or encode(model, x))
+    return torch.cat([iw_bound(given, part, k, generator, posterior=its) for given, part, its in parts])
 
 
-def _parts(x: Tensor, posterior: DiagonalNormal) -> Iterator[tuple[Tensor, DiagonalNormal]]:
-    split = (torch.split(t, PART) for t in (x, posterior.loc, posterior.log_var))
-    for part, loc, log_var in zip(*split, strict=True):
-        yield part, DiagonalNormal(loc, log_var)
+def _places(n: int) -> list[slice]:
+    return [slice(start, start + PART) for start in range(0, n, PART)]
+
+
+def _parts(model: VAE, x: Tensor, posterior: DiagonalNormal) -> Iterator[tuple[VAE, Tensor, DiagonalNormal]]:
+    for place in _places(len(x)):
+        yield model.part(place), x[place], DiagonalNormal(posterior.loc[place], posterior.log_var[place])
 
 
 def _terms(model: VAE, x: Tensor, posterior: DiagonalNormal, seed: int) -> tuple[Tensor, Tensor]:
@@ -294,8 +299,8 @@ def _terms(model: VAE, x: Tensor, posterior: DiagonalNormal, seed: int) -> tuple
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode():
         terms = [
-            elbo_terms(model, part, torch.randn(len(part), model.latent_dim, generator=generator), its)
-            for part, its in _parts(x, posterior)
+            elbo_terms(given, part, torch.randn(len(part), model.latent_dim, generator=generator), its)
+            for given, part, its in _parts(model, x, posterior)
         ]
     return torch.cat([t.rate for t in terms]), torch.cat([t.distortion for t in terms])
 
@@ -304,6 +309,10 @@ def _mean_terms(model: VAE, x: Tensor, posterior: DiagonalNormal, seed: int) -> 
     """ELBO, rate and distortion."""
     rate, distortion = (float(values.double().mean()) for values in _terms(model, x, posterior, seed))
     return -(rate + distortion), rate, distortion
+
+
+def _integrable(model: VAE) -> bool:
+    return model.latent_dim <= QUADRATURE_DIMENSIONS and not model.classes
 
 
 def _shift(model: VAE, seed: int) -> Tensor:

@@ -57,7 +57,7 @@ _ANISOTROPY = "Median over the map of the most that images change by direction t
 
 def can_be_mapped(model: VAE) -> bool:
     """Whether the model has a plane whose quantiles are known."""
-    return model.latent_dim == 2 and isinstance(model.prior, StandardNormal)
+    return model.latent_dim == 2 and isinstance(model.prior, StandardNormal) and not model.classes
 
 
 def _decoded(model: VAE, u: Tensor) -> Tensor:

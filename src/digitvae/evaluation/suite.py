@@ -77,9 +77,10 @@ def evaluate_model(
     sections: dict[str, Any] = {}
     if "density" in metrics:
         began = time.perf_counter()
-        measures = density_measures(model, judged.images, binarization, effort or Effort.quick(), notify)
+        given = model.given(_label(model, judged.labels))
+        measures = density_measures(given, judged.images, binarization, effort or Effort.quick(), notify)
         notify("real digits against changed ones")
-        measures += outlier_measures(model, judged.images, binarization)
+        measures += outlier_measures(given, judged.images, binarization)
         sections["density"] = {"binarization": binarization, **_section(name, measures, began)}
     if "clusters" in metrics:
         voters = _codes(model, splits.train)
@@ -128,15 +129,25 @@ def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dic
     return {"passed": not why, "why": why}
 
 
-def sampled(model: VAE, n: int) -> npt.NDArray[np.uint8]:
-    """The `n` digits that are judged: mean images of codes drawn from the prior with the seed 0, (n, 28, 28)."""
-    images = sample(model, n, torch.Generator().manual_seed(0)).images
-    return images.squeeze(1).mul(255).round().byte().numpy()
+def sampled(model: VAE, n: int) -> Digits:
+    """The `n` digits that are judged: mean images of codes drawn from the prior with the seed 0.
+
+    A model that is conditioned on labels draws 0, 1, ... 9 in turn, and they have these labels; others have none.
+    """
+    labels = np.arange(n, dtype=np.uint8) % model.classes if model.classes else None
+    images = sample(model, n, torch.Generator().manual_seed(0), labels).images
+    return Digits(images.squeeze(1).mul(255).round().byte().numpy(), labels)
+
+
+def _label(model: VAE, labels: npt.NDArray[np.uint8] | None) -> torch.Tensor | None:
+    if labels is None and model.classes:
+        raise InputError("This model is conditioned on the digit, and these digits have no labels.")
+    return None if labels is None else torch.from_numpy(labels.astype(np.int64))
 
 
 def _generators(model: VAE, splits: Splits) -> dict[str, Callable[[int], Digits]]:
     """What makes digits: the model, real training digits as the floor, and the trivial rivals."""
-    generators: dict[str, Callable[[int], Digits]] = {"samples": lambda n: Digits(sampled(model, n), None)}
+    generators: dict[str, Callable[[int], Digits]] = {"samples": lambda n: sampled(model, n)}
     if splits.train.labels is not None:
         # The last ones: the copy audit draws on the first.
         generators["samples, real training digits"] = lambda n: splits.train.subset(slice(-n, None))
@@ -165,4 +176,4 @@ def _codes(model: VAE, digits: Digits) -> tuple[Any, Any]:
     if digits.labels is None:
         raise InputError("Clusters are held against labels, and these digits have none; leave the metric out.")
     with torch.inference_mode():
-        return model.metric_codes(encode_images(model, digits.images).loc).numpy(), digits.labels
+        return model.metric_codes(encode_images(model, digits.images, labels=digits.labels).loc).numpy(), digits.labels

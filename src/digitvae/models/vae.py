@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self, cast
+import copy
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,12 @@ from digitvae.distributions import (
     NormalMixture,
     StandardNormal,
 )
+from digitvae.flows import FlowPrior
 from digitvae.models.posterior import lattice_posterior
-from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder, TorusBasis
+from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder, TorusBasis, one_hot
+
+Prior = StandardNormal | NormalMixture | FlowPrior
+"""What codes are drawn from before an image is seen."""
 
 
 class VAE(nn.Module):
@@ -29,6 +34,8 @@ class VAE(nn.Module):
             by search (see `digitvae.models.posterior`), with a standard Normal prior of up to three dimensions.
         decoder: Codes (..., latent) to logits (..., 1, 28, 28).
         likelihood: Logits to a distribution over images.
+        classes: Labels that prior and networks are conditioned on (Kingma et al., 2014; Sohn et al., 2015), 0 for none;
+            `given` says for which image which.
 
     >>> model = VAE.from_config(ModelConfig(encoder=(16,), decoder=(16,)), seed=0)
     >>> posterior = model.encode(torch.rand(3, 1, 28, 28))
@@ -40,12 +47,15 @@ class VAE(nn.Module):
 
     def __init__(
         self,
-        prior: StandardNormal | NormalMixture,
+        prior: Prior,
         encoder: nn.Module | None,
         decoder: nn.Module,
         likelihood: BernoulliLikelihood | NormalLikelihood,
+        classes: int = 0,
     ) -> None:
         super().__init__()
+        self.classes = classes
+        self.label: Tensor | None = None
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
@@ -60,21 +70,24 @@ class VAE(nn.Module):
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            prior = (
-                StandardNormal(config.latent_dim)
-                if config.prior == "normal"
-                else NormalMixture(config.latent_dim, config.mixture_components)
-            )
+            prior = _prior(config)
+            conditioned: dict[str, Any] = {"classes": config.classes} if config.classes else {}
             encoder = (
-                ENCODERS[config.network](config.latent_dim, config.encoder, config.activation)
+                ENCODERS[config.network](config.latent_dim, config.encoder, config.activation, **conditioned)
                 if config.posterior == "encoder"
                 else None
             )
             decoder = DECODERS[config.network](
-                config.latent_dim, config.decoder, config.activation, config.basis, config.frequency, config.dropout
+                config.latent_dim,
+                config.decoder,
+                config.activation,
+                config.basis,
+                config.frequency,
+                config.dropout,
+                **conditioned,
             )
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
-        return cls(prior, encoder, decoder, likelihood)
+        return cls(prior, encoder, decoder, likelihood, config.classes)
 
     def center(self, mean: Tensor) -> None:
         """Start from the mean training image, shape (1, 28, 28), where the networks can: it saves the first steps.
@@ -85,6 +98,22 @@ class VAE(nn.Module):
             if isinstance(network, MLPEncoder | MLPDecoder):
                 network.center(mean)
 
+    def given(self, label: Tensor | None) -> VAE:
+        """The model, with the same weights, for images of these labels: int64, shape (batch,).
+
+        A model that is not conditioned on labels is the same for all.
+        """
+        if not self.classes:
+            return self
+        other = copy.copy(self)
+        other._modules = {**self._modules, "prior": self.prior.given(label)}
+        other.label = label
+        return other
+
+    def part(self, index: slice) -> VAE:
+        """The model for some of the images whose labels were given; where none were, the model itself."""
+        return self if self.label is None else self.given(self.label[index])
+
     @property
     def latent_dim(self) -> int:
         """Number of latent dimensions."""
@@ -94,12 +123,15 @@ class VAE(nn.Module):
         """The approximate posterior q(z given x) for images (batch, 1, 28, 28) in [0, 1]."""
         if self.encoder is None:
             return lattice_posterior(self.decode, cast(StandardNormal, self.prior), x)
-        loc, log_var = self.encoder(x.to(self.encoder.loc.weight.dtype))  # type: ignore[union-attr,arg-type]
+        x = x.to(self.encoder.loc.weight.dtype)  # type: ignore[union-attr,arg-type]
+        hot = one_hot(self.label, self.classes, x.flatten(1))
+        loc, log_var = self.encoder(x) if hot is None else self.encoder(x, hot)
         return DiagonalNormal(_widen(loc), _widen(log_var))
 
     def decode(self, z: Tensor) -> Distribution:
         """The likelihood p(x given z) for codes (..., latent)."""
-        return self.likelihood(_widen(self.decoder(z)))  # type: ignore[no-any-return]
+        hot = one_hot(self.label, self.classes, z)
+        return self.likelihood(_widen(self.decoder(z) if hot is None else self.decoder(z, hot)))  # type: ignore[no-any-return]
 
     def metric_codes(self, z: Tensor) -> Tensor:
         """Codes (..., latent) where Euclidean distance is nearness in the latent space's topology.
@@ -108,6 +140,14 @@ class VAE(nn.Module):
         """
         basis = self.decoder.basis
         return basis.on_circles(z) if isinstance(basis, TorusBasis) else z
+
+
+def _prior(config: ModelConfig) -> Prior:
+    if config.prior == "normal":
+        return StandardNormal(config.latent_dim)
+    if config.prior == "mixture":
+        return NormalMixture(config.latent_dim, config.mixture_components)
+    return FlowPrior(config.latent_dim, config.flow_layers, config.flow_width, config.classes)
 
 
 def _widen(values: Tensor) -> Tensor:

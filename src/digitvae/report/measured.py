@@ -56,7 +56,7 @@ def _copies(run: RunDirectory, splits: Splits, section: Mapping[str, Any]) -> Pi
     """The generated digits that are nearest to a training digit, each above it."""
     (settings,) = (m["settings"] for m in section["measures"] if m["name"] == "nearest is trained on (pixels)")
     model, _ = load_model(run.best)
-    generated = unit(sampled(model, section["drawn"])[settings["worst"]])
+    generated = unit(sampled(model, section["drawn"]).images[settings["worst"]])
     verdict = section.get("copy_audit", {"passed": True, "why": []})
     words = "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}"
     return picture(

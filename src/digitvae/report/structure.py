@@ -45,6 +45,7 @@ class Network:
 def networks(model: VAE) -> tuple[Network, Network, int, int]:
     """Diagrams of encoder and decoder, the number of parameters that are trained, and of all."""
     image, code = torch.zeros(1, 1, PIXELS, PIXELS), (model.latent_dim,)
+    hot = [torch.zeros(1, model.classes)] if model.classes else []
     if model.encoder is None:
         encoder = [Layer("input", (1, PIXELS, PIXELS), 0)]
         encoder += [Layer("likelihoods of a lattice of codes, by the decoder", (POINTS[model.latent_dim],), 0)]
@@ -52,8 +53,8 @@ def networks(model: VAE) -> tuple[Network, Network, int, int]:
         encoder += [Layer("information there: log-variance", code, 0)]
         how = "No network: the posterior is found by search"
     else:
-        encoder, how = layers_of(model.encoder, image), "From an image to its posterior"
-    decoder = layers_of(model.decoder, torch.zeros(1, model.latent_dim))
+        encoder, how = layers_of(model.encoder, image, *hot), "From an image to its posterior"
+    decoder = layers_of(model.decoder, torch.zeros(1, model.latent_dim), *hot)
     most = max(math.prod(layer.output_shape) for layer in (*encoder, *decoder))
     trained = sum(p.numel() for p in model.parameters())
     everything = sum(layer.parameters for layer in (*encoder, *decoder))

@@ -1,0 +1,76 @@
+"""Mean terms over many images: what training adds up, and what validation measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from digitvae.models.vae import VAE
+from digitvae.objective import elbo_terms, quadrature_terms
+
+
+@dataclass
+class Sums:
+    """Totals over images, so that a short last batch cannot bias a mean."""
+
+    images: int = 0
+    loss: float = 0.0
+    rate: float = 0.0
+    distortion: float = 0.0
+
+    def add(self, images: int, loss: float, rate: float, distortion: float) -> None:
+        """Add the totals of one batch."""
+        self.images += images
+        self.loss += loss
+        self.rate += rate
+        self.distortion += distortion
+
+    def means(self) -> dict[str, float]:
+        """Means per image, in nats."""
+        return {name: getattr(self, name) / self.images for name in ("loss", "rate", "distortion")}
+
+
+def evaluate_terms(
+    model: VAE,
+    images: Tensor,
+    beta: float,
+    seed: int,
+    batch: int = 500,
+    u: Tensor | None = None,
+    label: Tensor | None = None,
+) -> dict[str, Any]:
+    """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
+
+    With points `u` of the unit cube, shape (points, latent), those of `quadrature_terms` instead. A model that is
+    conditioned on labels needs them, int64, shape (n,).
+
+    Returns:
+        ``loss``, ``rate`` and ``distortion``, in nats per image; ``rate_per_dimension``, a list, or None where the
+        rate is not a sum over dimensions.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    training = model.training
+    model.eval()
+    sums = Sums()
+    per_dimension: Tensor | None = None
+    try:
+        with torch.inference_mode():
+            # All noise is drawn at once, so that the batch size does not matter.
+            noise = torch.randn(len(images), model.latent_dim, generator=generator, device=images.device)
+            for start in range(0, len(images), batch):
+                x = images[start : start + batch].float().div_(255)
+                part = noise[start : start + batch]
+                given = model.given(None if label is None else label[start : start + batch])
+                terms = elbo_terms(given, x, part) if u is None else quadrature_terms(given, x, u)
+                totals = [float(t.double().sum()) for t in (terms.loss(beta), terms.rate, terms.distortion)]
+                sums.add(len(x), *totals)
+                if terms.rate_per_dimension is not None:
+                    rates = terms.rate_per_dimension.double().sum(0)
+                    per_dimension = rates if per_dimension is None else per_dimension + rates
+    finally:
+        model.train(training)
+    each = None if per_dimension is None else (per_dimension / sums.images).tolist()
+    return {**sums.means(), "rate_per_dimension": each}

@@ -1,0 +1,125 @@
+"""A model that is conditioned on the digit: labels reach every part, and nothing works without them."""
+
+import pytest
+import torch
+
+from digitvae.checkpoint import load_model, save_model
+from digitvae.config import Config
+from digitvae.errors import ConfigError, DataError, InputError
+from digitvae.generation import decode_images, encode_images, sample
+from digitvae.models.vae import VAE
+from digitvae.objective import elbo_terms, iw_bound
+from digitvae.training import Trainer
+
+SETTINGS = ["classes=10", "latent_dim=3", "encoder=[16]", "decoder=[16]", "flow_width=8", "flow_layers=2"]
+
+
+@pytest.fixture(params=["normal", "mixture", "flow"])
+def config(request):
+    return Config().with_settings([*SETTINGS, f"prior={request.param}"])
+
+
+@pytest.fixture
+def model(config):
+    return VAE.from_config(config.model, 0).eval()
+
+
+def test_labels_change_what_is_encoded_and_decoded(model, x):
+    sevens, ones = (model.given(torch.full((len(x),), digit)) for digit in (7, 1))
+    with torch.no_grad():
+        assert not torch.allclose(sevens.encode(x).loc, ones.encode(x).loc)
+        z = torch.randn(4, len(x), 3)
+        assert not torch.allclose(sevens.decode(z).logits, ones.decode(z).logits)
+        assert sevens.decode(z).logits.shape == (4, len(x), 1, 28, 28)
+        mixed = model.given(torch.arange(len(x)) % 2 * 6 + 1)  # 1, 7, 1, 7, ...
+        torch.testing.assert_close(mixed.decode(z).logits[:, 1::2], sevens.decode(z).logits[:, 1::2])
+    assert model.label is None
+
+
+def test_gradients_through_a_given_label_reach_the_model(model, x):
+    model.train()
+    label = torch.arange(len(x)) % 10
+    noise = torch.randn(len(x), 3, generator=torch.Generator().manual_seed(0))
+    elbo_terms(model.given(label), x, noise).loss(1.0).mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+
+
+def test_bounds_are_in_order_given_labels(model, x):
+    given = model.given(torch.arange(len(x)) % 10)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        elbos = torch.stack([elbo_terms(given, x, torch.randn(len(x), 3, generator=generator)).elbo for _ in range(50)])
+    bound = iw_bound(given, x, 50, generator)
+    assert elbos.mean() < bound.mean() + 4 * elbos.std() / elbos.numel() ** 0.5
+
+
+def test_generation_takes_labels_in_batches_of_any_size(model, x):
+    labels = torch.arange(len(x)) % 10
+    whole, parts = (encode_images(model, x, batch, labels) for batch in (1000, 7))
+    torch.testing.assert_close(whole.loc, parts.loc)
+    made = sample(model, 30, torch.Generator().manual_seed(0), torch.arange(30) % 10)
+    assert made.images.shape == (30, 1, 28, 28)
+    torch.testing.assert_close(decode_images(model, made.codes, 7, torch.arange(30) % 10), made.images)
+    for wrong in (None, labels[:3], labels + 5):
+        with pytest.raises(InputError, match="label"):
+            encode_images(model, x, labels=wrong)
+
+
+def test_it_comes_back_from_disk(model, config, x, tmp_path):
+    save_model(tmp_path / "model", model, config, "card")
+    loaded, _ = load_model(tmp_path / "model")
+    labels = torch.arange(len(x)) % 10
+    assert torch.equal(encode_images(loaded, x, labels=labels).loc, encode_images(model, x, labels=labels).loc)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_gives_each_digit_its_own_label(config, splits_5k, precision, monkeypatch):
+    """In training and validation, in every batch; and the prior stays in float32."""
+    train, validation = splits_5k.train.subset(slice(100)), splits_5k.validation.subset(slice(60))
+    settings = ["epochs=2", "batch_size=32", f"precision={precision}"]
+    labels = (train.labels, validation.labels)
+    trainer = Trainer(config.with_settings(settings), train.images, validation.images, labels=labels)
+    seen = []
+    encode = VAE.encode
+
+    def watched(model, x):
+        seen.append((x.float().mul(255).round().byte().squeeze(1).numpy(), model.label.numpy()))
+        return encode(model, x)
+
+    monkeypatch.setattr(VAE, "encode", watched)
+    trainer.train_epoch()
+    trainer.validate()
+    digits = {
+        image.tobytes(): label
+        for part in (train, validation)
+        for image, label in zip(part.images, part.labels, strict=True)
+    }
+    found = [
+        (digits[image.tobytes()], label) for images, given in seen for image, label in zip(images, given, strict=True)
+    ]
+    assert len(found) == 160
+    assert all(own == given for own, given in found)
+    assert all(p.dtype == torch.float32 for p in trainer.working.model.prior.parameters())
+
+
+def test_the_label_frees_the_code_from_the_class(splits_5k):
+    """With one latent dimension, a model that is told the digit ends below one that is not."""
+    train, validation = splits_5k.train.subset(slice(1000)), splits_5k.validation.subset(slice(200))
+    losses = {}
+    for classes in (0, 10):
+        settings = [*SETTINGS[2:], "latent_dim=1", f"classes={classes}", "epochs=8", "batch_size=32"]
+        config = Config().with_settings([*settings, "learning_rate=4e-3", "encoder=[64]", "decoder=[64]"])
+        labels = (train.labels, validation.labels)
+        trainer = Trainer(config, train.images, validation.images, labels=labels)
+        while trainer.progress.epoch < 8:
+            trainer.train_epoch()
+        losses[classes] = trainer.validate()["loss"]
+    assert losses[10] < losses[0] - 3
+
+
+def test_what_cannot_be_conditioned_is_refused(config, digits):
+    with pytest.raises(ConfigError, match="network mlp"):
+        Config().with_settings(["classes=10", "network=conv", "encoder=[4,8]", "decoder=[4]"])
+    with pytest.raises(DataError, match="needs labelled digits"):
+        Trainer(config, digits[:20], digits[20:30])
