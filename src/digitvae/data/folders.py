@@ -22,9 +22,9 @@ _MAX_FILE = 2**28  # 256 MiB: no picture of a digit is larger
 def read_folder(path: str | Path) -> tuple[Digits, tuple[str, ...]]:
     """Read a folder of pictures, each of one digit, and fit them to 28x28.
 
-    Three layouts are known: subfolders named 0 to 9 that hold the pictures of their class; pictures beside a
-    `labels.csv` with the columns `file` and `label` (as `write_folder` makes it), in that file's order; or pictures
-    alone, in the order of their names and without labels. Hidden files and files of other kinds are passed over.
+    Three layouts are known: pictures with a `labels.csv` that has the columns `file` and `label` (as `write_folder`
+    makes it), in that file's order; subfolders named 0 to 9 that hold the pictures of their class; or pictures alone,
+    in the order of their names and without labels. Hidden files and files of other kinds are passed over.
 
     Returns:
         The digits, and sentences saying what was done.
@@ -34,20 +34,21 @@ def read_folder(path: str | Path) -> tuple[Digits, tuple[str, ...]]:
     """
     folder = Path(path)
     labels: list[int] | None
+    listed = (folder / LABELS_FILE).is_file()
     classes = [folder / name for name in _CLASSES if (folder / name).is_dir()]
     loose = _pictures_in(folder)
-    if classes and loose:
+    if classes and loose and not listed:
         raise DataError(
             f"{folder} has both class folders and the loose picture {loose[0].name}: move it into its class folder."
         )
-    if classes:
+    if listed:
+        files, labels = _listed(folder)
+    elif classes:
         files, labels = [], []
         for subfolder in classes:
             found = _pictures_in(subfolder)
             files += found
             labels += [int(subfolder.name)] * len(found)
-    elif (folder / LABELS_FILE).is_file():
-        files, labels = _listed(folder)
     else:
         files, labels = loose, None
     if not files:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from digitvae.data.digits import Digits, Pixels
 from digitvae.data.files import MAX_BYTES, open_file, write_aside
@@ -15,6 +16,7 @@ from digitvae.data.pixels import as_labels
 from digitvae.errors import DataError
 
 if TYPE_CHECKING:
+    from pyarrow import Table
     from pyarrow.parquet import ParquetFile
 
 _BATCH = 256
@@ -101,22 +103,32 @@ def write_parquet(path: str | Path, digits: Digits, overwrite: bool = False) -> 
     Raises:
         RunError: when the file exists and `overwrite` is False, or it cannot be written.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [{"bytes": _png(image), "path": None} for image in digits.images]
-    columns = {"image": pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))}
-    features: dict[str, Any] = {"image": {"_type": "Image"}}
-    if digits.labels is not None:
-        columns["label"] = pa.array(digits.labels, pa.int64())
-        features["label"] = {"names": [str(digit) for digit in range(10)], "_type": "ClassLabel"}
-    # `datasets` learns from this key that the bytes are pictures and the numbers classes.
-    described = {"huggingface": json.dumps({"info": {"features": features}})}
-    table = pa.table(columns).replace_schema_metadata(described)
+    table = table_of(digits.images, digits.labels)
     write_aside(path, lambda file: pq.write_table(table, file), overwrite)
 
 
-def _png(image: Pixels) -> bytes:
+def table_of(images: Pixels, labels: Pixels | None, hands: "npt.NDArray[np.integer[Any]] | None" = None) -> "Table":
+    """Digits, their labels and who wrote them as a table that says what its columns are."""
+    import pyarrow as pa
+
+    rows = [{"bytes": png(image), "path": None} for image in images]
+    columns = {"image": pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))}
+    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    if labels is not None:
+        columns["label"] = pa.array(labels, pa.int64())
+        features["label"] = {"names": [str(digit) for digit in range(10)], "_type": "ClassLabel"}
+    if hands is not None:
+        columns["hand"] = pa.array(hands, pa.int32())
+        features["hand"] = {"dtype": "int32", "_type": "Value"}
+    # `datasets` learns from this key that the bytes are pictures and the numbers classes.
+    described = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.table(columns).replace_schema_metadata(described)
+
+
+def png(image: Pixels) -> bytes:
+    """An image as the content of a PNG file."""
     from PIL import Image
 
     content = io.BytesIO()

@@ -1,0 +1,233 @@
+"""Writing digits by and by, in any number, without holding them all: npz, IDX, class folders, Parquet.
+
+A sink is a context: what is added goes to a place aside, which takes its name when all went well. If anything fails
+midway, nothing is left. The same digits give the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import shutil
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from digitvae.data.digits import Pixels
+from digitvae.data.files import aside_of, refuse_existing
+from digitvae.data.folders import LABELS_FILE
+from digitvae.data.tables import png, table_of
+from digitvae.errors import RunError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetWriter
+
+Numbers = npt.NDArray[np.integer[Any]]
+
+FORMATS = ("npz", "idx", "png", "parquet")
+"""What digits can be written as; an ending such as ``.npz`` chooses, a folder is ``png`` where nothing else is said."""
+
+
+class Sink(Protocol):
+    """What takes digits."""
+
+    def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
+        """Write some more digits: uint8 (n, 28, 28), labels (n,), and who wrote them, (n,)."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) -> Sink:
+    """A sink for `count` digits.
+
+    Args:
+        path: File of an ``npz`` or ``parquet``, folder of an ``idx`` or ``png``.
+        kind: One of `FORMATS`.
+        count: How many digits will be added, all in all; ``npz`` and ``idx`` say it at their beginning.
+        overwrite: Whether what lies at `path` may be replaced.
+
+    Raises:
+        RunError: If `path` exists and may not be replaced; on leaving it, if it cannot be written.
+    """
+    refuse_existing(Path(path), overwrite)
+    kinds = {"npz": _NpzSink, "idx": _IdxSink, "png": _FolderSink, "parquet": _ParquetSink}
+    return kinds[kind](Path(path), count)
+
+
+class _Aside:
+    """A file or folder that takes its name only when the context is left in peace."""
+
+    folder = False
+
+    def __init__(self, path: Path, count: int) -> None:
+        self.path, self.count, self.added = path, count, 0
+        self.aside = aside_of(path)
+
+    def __enter__(self) -> Self:
+        with self._saying_why():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.folder:
+                self.aside.mkdir()
+            self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self._saying_why():
+                self.close(kind is None)
+                if kind is None:
+                    assert self.added == self.count, f"{self.count} digits were promised, {self.added} added"
+                    if self.path.is_dir():
+                        shutil.rmtree(self.path)
+                    os.replace(self.aside, self.path)
+        finally:
+            if self.aside.is_dir():
+                shutil.rmtree(self.aside, ignore_errors=True)
+            else:
+                self.aside.unlink(missing_ok=True)
+
+    def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
+        with self._saying_why():
+            self.write(images, labels, hands)
+        self.added += len(images)
+
+    def open(self) -> None:
+        """Open what is written to."""
+
+    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
+        """Write some digits."""
+        raise NotImplementedError
+
+    def close(self, whole: bool) -> None:
+        """Write what comes last, where all is there, and close."""
+
+    @contextlib.contextmanager
+    def _saying_why(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or error
+            raise RunError(
+                f"{self.path} cannot be written ({why}): check the folder and the space on its disk."
+            ) from error
+
+
+class _NpzSink(_Aside):
+    """Arrays ``images``, ``labels`` and, where given, ``hands``. Labels wait in memory: a byte a digit."""
+
+    def open(self) -> None:
+        self.labels: list[Pixels] = []
+        self.hands: list[Numbers] = []
+        self.archive = zipfile.ZipFile(self.aside, "x", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self.images = self._member("images", np.dtype(np.uint8), (self.count, 28, 28))
+
+    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
+        self.images.write(images.tobytes())
+        self.labels.append(labels.astype(np.uint8))
+        if hands is not None:
+            self.hands.append(hands.astype(np.int32))
+
+    def close(self, whole: bool) -> None:
+        self.images.close()
+        if whole:
+            for name, parts in (("labels", self.labels), ("hands", self.hands)):
+                if parts:
+                    array = np.concatenate(parts)
+                    with self._member(name, array.dtype, array.shape) as member:
+                        member.write(array.tobytes())
+        self.archive.close()
+
+    def _member(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> IO[bytes]:
+        member = self.archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(member, described)
+        return member
+
+
+class _IdxSink(_Aside):
+    """The files of MNIST: training digits, and a seventh of all at the end as its test digits."""
+
+    folder = True
+
+    def open(self) -> None:
+        self.test = self.count // 7
+        self.parts = {"train": self.count - self.test, "t10k": self.test}
+        self.files: dict[tuple[str, str], IO[bytes]] = {}
+
+    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
+        split = max(0, min(len(images), self.parts["train"] - self.added))
+        for part, place in (("train", slice(None, split)), ("t10k", slice(split, None))):
+            if len(images[place]):
+                self._file(part, "images", 0x08, (self.parts[part], 28, 28)).write(images[place].tobytes())
+                self._file(part, "labels", 0x08, (self.parts[part],)).write(labels[place].astype(np.uint8).tobytes())
+                if hands is not None:
+                    content = hands[place].astype(">i4").tobytes()
+                    self._file(part, "hands", 0x0C, (self.parts[part],)).write(content)
+
+    def close(self, whole: bool) -> None:
+        for file in self.files.values():
+            file.close()
+
+    def _file(self, part: str, what: str, code: int, shape: tuple[int, ...]) -> IO[bytes]:
+        if (part, what) not in self.files:
+            kind = "int" if code == 0x0C else "ubyte"
+            file = (self.aside / f"{part}-{what}-idx{len(shape)}-{kind}").open("xb")
+            file.write(struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape))
+            self.files[part, what] = file
+        return self.files[part, what]
+
+
+class _FolderSink(_Aside):
+    """A folder for each class, and a ``labels.csv`` with ``file``, ``label`` and, where given, ``hand``."""
+
+    folder = True
+
+    def open(self) -> None:
+        self.table = (self.aside / LABELS_FILE).open("x", newline="", encoding="utf-8")
+        self.rows = csv.writer(self.table, lineterminator="\n")
+
+    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
+        if not self.added:
+            self.rows.writerow(("file", "label") if hands is None else ("file", "label", "hand"))
+        for place, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            name = f"{label}/{self.added + place:06d}.png"
+            (self.aside / str(label)).mkdir(exist_ok=True)
+            (self.aside / name).write_bytes(png(image))
+            self.rows.writerow((name, label) if hands is None else (name, label, int(hands[place])))
+
+    def close(self, whole: bool) -> None:
+        self.table.close()
+
+
+class _ParquetSink(_Aside):
+    """The layout that Hugging Face `datasets` reads: columns ``image``, ``label`` and, where given, ``hand``."""
+
+    def open(self) -> None:
+        self.writer: ParquetWriter | None = None
+        self.file = self.aside.open("xb")
+
+    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
+        import pyarrow.parquet as pq
+
+        table = table_of(images, labels, hands)
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(self.file, table.schema)
+        self.writer.write_table(table)
+
+    def close(self, whole: bool) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        self.file.close()
