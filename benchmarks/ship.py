@@ -53,7 +53,7 @@ def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
     for section in (sections["density"], sections["clusters, test"]):
         for measure in section["measures"]:
             if measure["name"].startswith(ON_CARD):
-                value = f"{measure['value']:.4f}" if measure["unit"] == "share" else f"{measure['value']:.2f}"
+                value = f"{measure['value']:.2f}" if measure["unit"] == "nats" else f"{measure['value']:.4f}"
                 rows.append(f"| {measure['name']} | {value} | {measure['unit']} | {measure['definition']} |")
     machine = hardware()
     return "\n".join(

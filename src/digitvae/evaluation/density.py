@@ -262,7 +262,7 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
             Measure(
                 f"AUROC against {name} digits",
                 area,
-                "share",
+                "",
                 definition,
                 len(images),
                 settings={"binarization": binarization},

@@ -90,7 +90,7 @@ def evaluate_model(
             sections[f"clusters, {part}"] = _section(part, cluster_measures(*_codes(model, digits), *voters), began)
         if can_be_mapped(model):
             began = time.perf_counter()
-            sections["map"] = _section("no", map_measures(model), began)
+            sections["map"] = _section("decoded", map_measures(model), began)
     if "samples" in metrics:
         full = effort is not None and effort != Effort.quick()
         for title, generate in _generators(model, splits).items():
