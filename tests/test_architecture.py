@@ -25,9 +25,9 @@ ROWS: list[list[set[str]]] = [
     [{"models"}],
     [{"objective"}],
     [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
-    [{"latent"}, {"generation", "morphometry"}],
+    [{"latent"}, {"generation", "morphometry", "studio"}],
     [{"evaluation"}],
-    [{"figures"}, {"report"}],
+    [{"figures", "export"}, {"report"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
 ]
 
@@ -42,6 +42,7 @@ FORBIDDEN = {
     "objective": {"matplotlib"},
     "training": {"matplotlib"},
     "running": {"matplotlib"},
+    "studio": {"torch"},
 }
 """Other packages that a room must not import (the column "what must not")."""
 
@@ -128,8 +129,9 @@ def test_the_front_is_used_for_the_version_alone(path):
 
 
 def test_importing_is_light():
-    """Neither the front nor the data room imports torch, through anything that they import."""
-    code = "import digitvae, digitvae.config, digitvae.data, sys; sys.exit('torch' in sys.modules)"
+    """Neither the front, nor the data room, nor the studio imports torch, through anything that they import."""
+    code = "import digitvae, digitvae.config, digitvae.data, digitvae.studio, onnxruntime, sys; "
+    code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

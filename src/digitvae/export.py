@@ -1,0 +1,108 @@
+"""Models as ONNX files, which run anywhere without PyTorch: here what `digitvae.studio` draws with."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from digitvae.errors import InputError, RunError
+from digitvae.flows import FlowPrior
+from digitvae.models.hands import Hands
+from digitvae.models.vae import VAE
+
+
+class _Draw(nn.Module):
+    """Noise and label to the grey levels of an image."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
+        given = self.model.given(label)
+        assert isinstance(given.prior, FlowPrior)
+        return (255 * given.decode(given.prior.to_code(noise)).mean).round().to(torch.uint8)
+
+
+class _Style(nn.Module):
+    """Image and label to the noise that stands for its code."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        given = self.model.given(label)
+        assert isinstance(given.prior, FlowPrior)
+        return given.prior.to_noise(given.encode(image).loc)[0]
+
+
+def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
+    """Write ``draw.onnx``, ``style.onnx`` and ``hands.npz`` into a model folder.
+
+    Args:
+        folder: The model folder.
+        model: A VAE that is conditioned on the digit and has a ``flow`` prior.
+        hands: What the digits of a writer share, in the noise of that prior.
+
+    Raises:
+        InputError: If the model is of another kind, or the extra ``onnx`` is not installed.
+        RunError: If a file cannot be written.
+    """
+    if not model.classes or not isinstance(model.prior, FlowPrior):
+        raise InputError("Only a model with model.classes 10 and model.prior flow can draw digits that are asked for.")
+    noise, label = torch.zeros(2, model.latent_dim), torch.tensor([0, 1])
+    model.eval()
+    _export(folder / "draw.onnx", _Draw(model), {"noise": noise, "label": label}, "image")
+    _export(folder / "style.onnx", _Style(model), {"image": torch.zeros(2, 1, 28, 28), "label": label}, "noise")
+    try:
+        np.savez(folder / "hands.npz", common=hands.common, own=hands.own)
+    except OSError as error:
+        raise RunError(f"Cannot write {folder / 'hands.npz'}: {error.strerror or error}.") from error
+
+
+def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: str) -> None:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError("Exporting needs the extra onnx: pip install 'digitvae[onnx]'.") from error
+    batch = torch.export.Dim.AUTO
+    with _quietly():
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(example.values()),
+            dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in example),
+            input_names=list(example),
+            output_names=[output],
+            verbose=False,
+        )
+    assert program is not None
+    aside = path.with_name(path.name + ".part")
+    try:
+        program.save(aside)
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """The exporter speaks of its own insides, and of packages that it could also serve."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,233 @@
+"""Labelled digits, drawn without PyTorch: what `digitvae generate` runs on, so that it starts at once.
+
+A model folder that can draw holds ``draw.onnx`` (noise and label to image), ``style.onnx`` (image and label to the
+noise that would draw it) and ``hands.npz`` (what a writer's digits share), as `digitvae.export` writes them. Digits
+come in chunks of fixed size; each chunk's noise depends on the seed and its number alone, so the same digits come out
+whoever draws which chunk, and memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from digitvae.errors import InputError, RunError
+from digitvae.models.hands import Hand, Hands
+from digitvae.rundir import find_model
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+CHUNK = 1000
+"""Digits that are drawn at a time."""
+
+CLASSES = 10
+
+MAX_DIGITS = 2**40
+"""More than anybody asks for; larger numbers are slips."""
+
+# Streams of random numbers that one seed gives: of chunks of digits, and of hands.
+_CHUNKS, _HANDS = 0, 1
+
+Images = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some digits in a row.
+
+    Attributes:
+        images: uint8, ink is 255, shape (n, 28, 28).
+        labels: uint8, shape (n,).
+        hands: Who wrote each, int32, shape (n,); None where each digit is another hand's.
+    """
+
+    images: Images
+    labels: Images
+    hands: npt.NDArray[np.int32] | None
+
+
+class Studio:
+    """A model that draws digits.
+
+    Args:
+        folder: The model folder.
+        threads: Processor threads; all there are where 0.
+
+    Raises:
+        RunError: If the folder cannot draw, or is damaged.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.folder = folder
+        self.threads = threads or (os.cpu_count() or 1)
+        self._drawing = _session(folder / "draw.onnx", self.threads)
+        self._styling: InferenceSession | None = None
+        self.latent_dim = int(self._drawing.get_inputs()[0].shape[1])
+        self.hands = _hands(folder / "hands.npz")
+
+    @classmethod
+    def load(cls, model: str = "studio", threads: int = 0) -> Self:
+        """The studio of a model folder, a run directory or a shipped model.
+
+        Raises:
+            RunError: If there is no such model, or it cannot draw.
+        """
+        return cls(find_model(model), threads)
+
+    def draw(self, noise: npt.NDArray[np.floating[Any]], labels: Integers) -> Images:
+        """Draw digits.
+
+        Args:
+            noise: Their styles, standard Normal where they are to be as varied as real ones; shape (n, latent).
+            labels: What to draw, 0 to 9, shape (n,).
+
+        Returns:
+            uint8, shape (n, 28, 28).
+
+        Raises:
+            InputError: If the shapes do not fit or a label is no digit.
+        """
+        labels = np.asarray(labels)
+        if noise.shape != (len(labels), self.latent_dim):
+            raise InputError(f"Styles need shape ({len(labels)}, {self.latent_dim}), not {noise.shape}.")
+        check_labels(labels)
+        feed = {"noise": noise.astype(np.float32), "label": labels.astype(np.int64)}
+        images: Images = self._drawing.run(None, feed)[0]
+        return images.reshape(-1, 28, 28)
+
+    def style(self, images: Images, labels: Integers) -> npt.NDArray[np.float32]:
+        """The styles that real digits are written in, float32, shape (n, latent).
+
+        Args:
+            images: uint8, ink is 255, shape (n, 28, 28).
+            labels: What they are, 0 to 9, shape (n,).
+
+        Raises:
+            InputError: If the shapes do not fit or a label is no digit.
+        """
+        labels = np.asarray(labels)
+        if images.shape != (len(labels), 28, 28):
+            raise InputError(f"Images need shape ({len(labels)}, 28, 28), not {images.shape}.")
+        check_labels(labels)
+        if self._styling is None:
+            self._styling = _session(self.folder / "style.onnx", self.threads)
+        feed = {"image": (images[:, None] / 255).astype(np.float32), "label": labels.astype(np.int64)}
+        noise: npt.NDArray[np.float32] = self._styling.run(None, feed)[0]
+        return noise
+
+    def hand(self, number: int) -> Hand:
+        """The hand of that number: always the same one, whatever else is drawn.
+
+        Raises:
+            InputError: If the number is negative.
+        """
+        if number < 0:
+            raise InputError(f"Hands are numbered from 0 on, so there is no hand {number}.")
+        return self.hands.draw(_stream(0, _HANDS, number))
+
+    def digits(
+        self,
+        count: int,
+        *,
+        digit: int | None = None,
+        hands: int = 0,
+        seed: int = 0,
+        temperature: float = 1.0,
+        chunks: range | None = None,
+    ) -> Iterator[Batch]:
+        """Draw many digits, a chunk at a time.
+
+        Args:
+            count: How many, all in all.
+            digit: Which; each chunk holds all ten alike, in random order, where None.
+            hands: Number of hands, 0, 1, ..., which share the digits evenly, one after the other; 0 gives each digit a
+                hand of its own.
+            seed: Seed of the noise and the order.
+            temperature: 1 is as varied as real digits, less is more legible; with hands it is about single digits.
+            chunks: Which of the `chunk_count` chunks to draw; all where None.
+
+        Raises:
+            InputError: If a number is out of its range.
+        """
+        check_count(count)
+        if digit is not None:
+            check_labels(np.array([digit]))
+        if not 0 <= hands <= count:
+            raise InputError(f"There can be 0 to {count} hands for {count} digits, not {hands}.")
+        if not 0 <= temperature < float("inf"):
+            raise InputError(f"The temperature must be 0 or more, not {temperature}.")
+        for chunk in chunks if chunks is not None else range(chunk_count(count)):
+            rng = _stream(seed, _CHUNKS, chunk)
+            order = rng.permutation(np.arange(CHUNK) % CLASSES)
+            first = chunk * CHUNK
+            size = min(CHUNK, count - first)
+            labels = (order[:size] if digit is None else np.full(size, digit)).astype(np.uint8)
+            if hands:
+                who = ((first + np.arange(size)) * hands // count).astype(np.int32)
+                noise = np.concatenate(
+                    [
+                        self.hands.noise(self.hand(int(one)), labels[who == one], rng, temperature)
+                        for one in np.unique(who)
+                    ]
+                )
+                yield Batch(self.draw(noise, labels), labels, who)
+            else:
+                noise = temperature * rng.normal(size=(CHUNK, self.latent_dim))[:size]
+                yield Batch(self.draw(noise, labels), labels, None)
+
+
+def chunk_count(count: int) -> int:
+    """Chunks that so many digits are drawn in."""
+    return -(-count // CHUNK)
+
+
+def check_count(count: int) -> None:
+    """Raise InputError where so many digits cannot be drawn."""
+    if not 1 <= count <= MAX_DIGITS:
+        raise InputError(f"The number of digits must be 1 to {MAX_DIGITS:,}, not {count}.")
+
+
+def check_labels(labels: Integers) -> None:
+    """Raise InputError where a label is no digit."""
+    wrong = labels[(labels < 0) | (labels >= CLASSES)]
+    if len(wrong):
+        raise InputError(f"A digit is 0 to 9, not {wrong[0]}.")
+
+
+def _stream(seed: int, kind: int, number: int) -> np.random.Generator:
+    """Random numbers that depend on these three alone; numpy promises the bits of this generator for ever."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"The seed must be a whole number from 0 to 2^63 - 1, not {seed}.")
+    return np.random.Generator(np.random.Philox(key=np.array([seed, (kind << 48) + number], np.uint64)))
+
+
+def _session(path: Path, threads: int) -> InferenceSession:
+    import onnxruntime
+
+    if not path.is_file():
+        raise RunError(
+            f"{path.parent} cannot draw: it has no {path.name}; give a model that `digitvae export` made so."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen kinds of exception, none with a common base
+        raise RunError(f"{path} is damaged; install digitvae again, or export the model anew.") from error
+
+
+def _hands(path: Path) -> Hands:
+    try:
+        with np.load(path, allow_pickle=False) as there:
+            return Hands(there["common"], there["own"])
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} is missing or damaged; install digitvae again, or export the model anew.") from error
