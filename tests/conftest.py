@@ -1,10 +1,16 @@
 """Fixtures that every room's tests may use."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from digitvae.config import Config
 from digitvae.data import Splits, load_splits
+from digitvae.models.hands import Hands
+from digitvae.models.vae import VAE
+from digitvae.studio import Studio
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +29,31 @@ def digits(splits_5k: Splits) -> np.ndarray:
 def x(digits: np.ndarray) -> torch.Tensor:
     """The same digits as a model sees them: float32 in [0, 1], shape (200, 1, 28, 28)."""
     return torch.from_numpy(digits).unsqueeze(1).float() / 255
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> VAE:
+    """A model that is told the digit, with weights far from those of the start, so that noise and labels show."""
+    settings = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
+    model = VAE.from_config(Config().with_settings(settings).model, 0)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "prior" in name or "decoder" in name:
+            torch.nn.init.normal_(parameter, std=0.4, generator=generator)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def studio_folder(tiny_model: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that can draw."""
+    from digitvae.export import export_studio
+
+    path = tmp_path_factory.mktemp("studio")
+    export_studio(path, tiny_model, Hands(0.5 * np.eye(4), 0.2 * np.eye(4)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def studio_tiny(studio_folder: Path) -> Studio:
+    """A studio whose digits are scribbles, but of the right kind."""
+    return Studio(studio_folder)

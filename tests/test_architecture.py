@@ -25,7 +25,7 @@ ROWS: list[list[set[str]]] = [
     [{"models"}],
     [{"objective"}],
     [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
-    [{"latent"}, {"generation", "morphometry", "studio"}],
+    [{"latent", "morphometry", "studio"}, {"generation", "handwriting"}, {"inking"}],
     [{"evaluation"}],
     [{"figures", "export"}, {"report"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
@@ -43,6 +43,8 @@ FORBIDDEN = {
     "training": {"matplotlib"},
     "running": {"matplotlib"},
     "studio": {"torch"},
+    "handwriting": {"torch"},
+    "morphometry": {"torch.nn"},
 }
 """Other packages that a room must not import (the column "what must not")."""
 
@@ -130,7 +132,7 @@ def test_the_front_is_used_for_the_version_alone(path):
 
 def test_importing_is_light():
     """Neither the front, nor the data room, nor the studio imports torch, through anything that they import."""
-    code = "import digitvae, digitvae.config, digitvae.data, digitvae.studio, onnxruntime, sys; "
+    code = "import digitvae, digitvae.config, digitvae.data, digitvae.handwriting, digitvae.inking, onnxruntime, sys; "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -15,87 +15,63 @@ from digitvae.models.hands import Hands
 from digitvae.models.vae import VAE
 from digitvae.studio import CHUNK, Studio, chunk_count
 
-SETTINGS = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
 
-
-def tiny_model() -> VAE:
-    """Weights far from those of the start, so that noise and labels show."""
-    model = VAE.from_config(Config().with_settings(SETTINGS).model, 0)
-    torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "prior" in name or "decoder" in name:
-            torch.nn.init.normal_(parameter, std=0.4)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("studio")
-    export_studio(path, tiny_model(), Hands(0.5 * np.eye(4), 0.2 * np.eye(4)))
-    return path
-
-
-@pytest.fixture(scope="module")
-def studio(folder):
-    return Studio(folder)
-
-
-def drawn(studio, count, **settings):
-    batches = list(studio.digits(count, **settings))
+def drawn(studio_tiny, count, **settings):
+    batches = list(studio_tiny.digits(count, **settings))
     hands = None if batches[0].hands is None else np.concatenate([b.hands for b in batches])
     return np.concatenate([b.images for b in batches]), np.concatenate([b.labels for b in batches]), hands
 
 
 @pytest.mark.parametrize("n", [1, 7, 500])
-def test_it_draws_what_torch_draws(studio, n):
+def test_it_draws_what_torch_draws(studio_tiny, tiny_model, n):
     noise, labels = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32), np.arange(n) % 10
-    model, label = tiny_model(), torch.from_numpy(labels)
+    model, label = tiny_model, torch.from_numpy(labels)
     with torch.no_grad():
         codes = model.given(label).prior.to_code(torch.from_numpy(noise))
     expected = decode_images(model, codes, labels=label).squeeze(1).numpy() * 255
-    images = studio.draw(noise, labels)
+    images = studio_tiny.draw(noise, labels)
     assert images.dtype == np.uint8
     assert np.abs(images - expected).max() <= 0.501
 
 
-def test_styles_are_what_torch_finds_and_draw_the_code(studio, splits_5k):
+def test_styles_are_what_torch_finds(studio_tiny, tiny_model, splits_5k):
     digits = splits_5k.test.subset(slice(50))
-    found = studio.style(digits.images, digits.labels)
-    model, label = tiny_model(), torch.from_numpy(digits.labels.astype(np.int64))
+    found = studio_tiny.style(digits.images, digits.labels)
+    model, label = tiny_model, torch.from_numpy(digits.labels.astype(np.int64))
     with torch.no_grad():
         posterior = encode_images(model, digits.images, labels=label)
         expected, _ = model.given(label).prior.to_noise(posterior.loc)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
 
 
-def test_the_same_seed_draws_the_same_and_another_another(studio):
-    first, again, other = (drawn(studio, 1500, seed=seed) for seed in (3, 3, 4))
+def test_the_same_seed_draws_the_same_and_another_another(studio_tiny):
+    first, again, other = (drawn(studio_tiny, 1500, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert not np.array_equal(first[0], other[0])
 
 
-def test_chunks_can_be_drawn_apart_and_a_longer_set_begins_alike(studio):
-    whole = drawn(studio, 2500)
-    parts = [drawn(studio, 2500, chunks=range(place, place + 1)) for place in range(chunk_count(2500))]
+def test_chunks_can_be_drawn_apart_and_a_longer_set_begins_alike(studio_tiny):
+    whole = drawn(studio_tiny, 2500)
+    parts = [drawn(studio_tiny, 2500, chunks=range(place, place + 1)) for place in range(chunk_count(2500))]
     for position in (0, 1):
         np.testing.assert_array_equal(whole[position], np.concatenate([part[position] for part in parts]))
-    np.testing.assert_array_equal(drawn(studio, 300)[0], whole[0][:300])
+    np.testing.assert_array_equal(drawn(studio_tiny, 300)[0], whole[0][:300])
 
 
-def test_all_ten_come_alike_unless_one_is_asked_for(studio):
-    assert np.bincount(drawn(studio, CHUNK)[1]).tolist() == [CHUNK // 10] * 10
-    assert set(drawn(studio, 50, digit=7)[1]) == {7}
+def test_all_ten_come_alike_unless_one_is_asked_for(studio_tiny):
+    assert np.bincount(drawn(studio_tiny, CHUNK)[1]).tolist() == [CHUNK // 10] * 10
+    assert set(drawn(studio_tiny, 50, digit=7)[1]) == {7}
 
 
-def test_hands_share_the_digits_evenly_and_stay_themselves(studio):
-    images, labels, hands = drawn(studio, 1700, hands=3)
+def test_hands_share_the_digits_evenly_and_stay_themselves(studio_tiny):
+    images, labels, hands = drawn(studio_tiny, 1700, hands=3)
     assert np.bincount(hands).tolist() == [567, 567, 566]
     assert all(a <= b for a, b in pairwise(hands.tolist()))
-    styles = [studio.hand(number) for number in (0, 1, 0)]
+    styles = [studio_tiny.hand(number) for number in (0, 1, 0)]
     np.testing.assert_array_equal(styles[0].common, styles[2].common)
     assert not np.array_equal(styles[0].common, styles[1].common)
-    assert drawn(studio, 10)[2] is None
+    assert drawn(studio_tiny, 10)[2] is None
     # Of one hand, two digits of a class are nearer to each other than those of two hands.
     flat = images.reshape(len(images), -1) / 255
     own = [flat[(hands == hand) & (labels == 3)] for hand in range(3)]
@@ -104,8 +80,8 @@ def test_hands_share_the_digits_evenly_and_stay_themselves(studio):
     assert within < between
 
 
-def test_temperature_zero_draws_each_digit_one_way(studio):
-    images, labels, _ = drawn(studio, 200, temperature=0)
+def test_temperature_zero_draws_each_digit_one_way(studio_tiny):
+    images, labels, _ = drawn(studio_tiny, 200, temperature=0)
     for digit in range(10):
         assert len(np.unique(images[labels == digit], axis=0)) == 1
 
@@ -120,26 +96,26 @@ def test_temperature_zero_draws_each_digit_one_way(studio):
         *({"seed": seed} for seed in (-1, 2**63)),
     ],
 )
-def test_what_cannot_be_drawn_is_one_sentence(studio, wrong):
+def test_what_cannot_be_drawn_is_one_sentence(studio_tiny, wrong):
     with pytest.raises(InputError, match=r"must be|is 0 to 9|can be"):
-        list(studio.digits(**{"count": 10, **wrong}))
+        list(studio_tiny.digits(**{"count": 10, **wrong}))
 
 
-def test_shapes_that_do_not_fit_are_refused(studio):
+def test_shapes_that_do_not_fit_are_refused(studio_tiny):
     with pytest.raises(InputError, match="Styles need"):
-        studio.draw(np.zeros((2, 3)), np.array([1, 2]))
+        studio_tiny.draw(np.zeros((2, 3)), np.array([1, 2]))
     with pytest.raises(InputError, match="Images need"):
-        studio.style(np.zeros((2, 27, 28), np.uint8), np.array([1, 2]))
+        studio_tiny.style(np.zeros((2, 27, 28), np.uint8), np.array([1, 2]))
     with pytest.raises(InputError, match="no hand -1"):
-        studio.hand(-1)
+        studio_tiny.hand(-1)
 
 
-def test_folders_that_cannot_draw_are_refused(folder, tmp_path):
+def test_folders_that_cannot_draw_are_refused(studio_folder, tmp_path):
     with pytest.raises(RunError, match="has no draw"):
         Studio(tmp_path)
     for name, problem in (("draw.onnx", "damaged"), ("hands.npz", "damaged")):
         broken = tmp_path / name
-        shutil.copytree(folder, broken)
+        shutil.copytree(studio_folder, broken)
         (broken / name).write_bytes(b"torn")
         with pytest.raises(RunError, match=problem):
             Studio(broken)

@@ -6,15 +6,18 @@ After Castro et al. (2019), "Morpho-MNIST", with definitions given at `measure`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
-from torch import Tensor
 
-from digitvae.images import as_images, unit_range
-from digitvae.networks import PIXELS
+from digitvae.data.digits import SIDE
+from digitvae.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCALE = 4
 """Images are enlarged this many times before thickness and width are measured."""
@@ -64,16 +67,31 @@ def measure(images: Tensor | np.ndarray) -> Morphometry:
     >>> float(measured.slant[0]), float(measured.width[0])
     (0.0, 4.0)
     """
-    ink = unit_range(as_images(images)).squeeze(1).numpy()
+    ink = _ink(images)
     enlarging = _enlarging()
     shapes = ((enlarging @ image @ enlarging.T) > 0.5 for image in ink)
     thickness, width = np.array([_thickness_and_width(shape) for shape in shapes]).T
     return Morphometry(_slant(ink), thickness, width)
 
 
+def _ink(images: Tensor | np.ndarray) -> npt.NDArray[np.float32]:
+    """Images as numbers in [0, 1], shape (n, 28, 28); torch need not be imported for those that are arrays."""
+    array = images if isinstance(images, np.ndarray) else images.detach().cpu().numpy()
+    if array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape[1:] != (SIDE, SIDE) or len(array) == 0:
+        raise InputError(f"Images need shape (n, 28, 28) or (n, 1, 28, 28), not {array.shape}.")
+    if array.dtype == np.uint8:
+        ink: npt.NDArray[np.float32] = np.divide(array, 255, dtype=np.float32)
+        return ink
+    if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
+        raise InputError("Images need uint8 pixels, or floating-point ones from 0 (paper) to 1 (ink).")
+    return array.astype(np.float32)
+
+
 def _slant(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Degrees, from moments about the middle of the image, all images at once."""
-    right = np.arange(PIXELS) - (PIXELS - 1) / 2
+    right = np.arange(SIDE) - (SIDE - 1) / 2
     up = -right
     rows, columns = ink.sum(axis=2, dtype=np.float64), ink.sum(axis=1, dtype=np.float64)
     mass = rows.sum(axis=1)
@@ -88,8 +106,8 @@ def _slant(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 def _enlarging() -> npt.NDArray[np.float32]:
     """The matrix that enlarges a row or column of pixels: bilinear, with one pixel of paper added at either end."""
-    centers = (np.arange(SCALE * (PIXELS + 2)) + 0.5) / SCALE - 1.5
-    shares: npt.NDArray[np.float32] = np.maximum(0, 1 - np.abs(centers[:, None] - np.arange(PIXELS))).astype(np.float32)
+    centers = (np.arange(SCALE * (SIDE + 2)) + 0.5) / SCALE - 1.5
+    shares: npt.NDArray[np.float32] = np.maximum(0, 1 - np.abs(centers[:, None] - np.arange(SIDE))).astype(np.float32)
     return shares
 
 

@@ -32,8 +32,8 @@ CLASSES = 10
 MAX_DIGITS = 2**40
 """More than anybody asks for; larger numbers are slips."""
 
-# Streams of random numbers that one seed gives: of chunks of digits, and of hands.
-_CHUNKS, _HANDS = 0, 1
+_STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3}
+"""Kinds of random streams that one seed gives."""
 
 Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.integer[Any]]
@@ -131,7 +131,7 @@ class Studio:
         """
         if number < 0:
             raise InputError(f"Hands are numbered from 0 on, so there is no hand {number}.")
-        return self.hands.draw(_stream(0, _HANDS, number))
+        return self.hands.draw(stream(0, "hands", number))
 
     def digits(
         self,
@@ -165,7 +165,7 @@ class Studio:
         if not 0 <= temperature < float("inf"):
             raise InputError(f"The temperature must be 0 or more, not {temperature}.")
         for chunk in chunks if chunks is not None else range(chunk_count(count)):
-            rng = _stream(seed, _CHUNKS, chunk)
+            rng = stream(seed, "chunks", chunk)
             order = rng.permutation(np.arange(CHUNK) % CLASSES)
             first = chunk * CHUNK
             size = min(CHUNK, count - first)
@@ -202,11 +202,20 @@ def check_labels(labels: Integers) -> None:
         raise InputError(f"A digit is 0 to 9, not {wrong[0]}.")
 
 
-def _stream(seed: int, kind: int, number: int) -> np.random.Generator:
-    """Random numbers that depend on these three alone; numpy promises the bits of this generator for ever."""
+def stream(seed: int, kind: str, number: int) -> np.random.Generator:
+    """Random numbers that depend on these three alone; numpy promises the bits of this generator for ever.
+
+    Args:
+        seed: From 0 to 2^63 - 1.
+        kind: What they are for: ``chunks``, ``hands``, ``lines`` or ``habits``.
+        number: Which of these, below 2^48.
+
+    Raises:
+        InputError: If the seed is out of its range.
+    """
     if not 0 <= seed < 2**63:
         raise InputError(f"The seed must be a whole number from 0 to 2^63 - 1, not {seed}.")
-    return np.random.Generator(np.random.Philox(key=np.array([seed, (kind << 48) + number], np.uint64)))
+    return np.random.Generator(np.random.Philox(key=np.array([seed, (_STREAMS[kind] << 48) + number], np.uint64)))
 
 
 def _session(path: Path, threads: int) -> InferenceSession:
