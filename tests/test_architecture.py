@@ -25,7 +25,7 @@ ROWS: list[list[set[str]]] = [
     [{"models"}],
     [{"objective"}],
     [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
-    [{"latent", "morphometry", "studio"}, {"generation", "handwriting"}, {"inking"}],
+    [{"latent", "morphometry", "studio"}, {"generation", "handwriting"}, {"inking", "texts"}],
     [{"evaluation"}],
     [{"figures", "export"}, {"report"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
@@ -44,6 +44,7 @@ FORBIDDEN = {
     "running": {"matplotlib"},
     "studio": {"torch"},
     "handwriting": {"torch"},
+    "texts": {"torch"},
     "morphometry": {"torch.nn"},
 }
 """Other packages that a room must not import (the column "what must not")."""

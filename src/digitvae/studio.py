@@ -32,7 +32,7 @@ CLASSES = 10
 MAX_DIGITS = 2**40
 """More than anybody asks for; larger numbers are slips."""
 
-_STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3}
+_STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4}
 """Kinds of random streams that one seed gives."""
 
 Images = npt.NDArray[np.uint8]
@@ -207,7 +207,7 @@ def stream(seed: int, kind: str, number: int) -> np.random.Generator:
 
     Args:
         seed: From 0 to 2^63 - 1.
-        kind: What they are for: ``chunks``, ``hands``, ``lines`` or ``habits``.
+        kind: What they are for: ``chunks``, ``hands``, ``lines``, ``habits`` or ``texts``.
         number: Which of these, below 2^48.
 
     Raises:

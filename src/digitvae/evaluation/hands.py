@@ -73,7 +73,7 @@ def consistency(values: Values, hands: Groups, labels: Groups) -> Consistency:
     means = np.bincount(hands, values) / count
     within = float(np.square(values - means[hands]).sum() / (n - groups))
     among = float((count * np.square(means - values.mean())).sum() / (groups - 1))
-    typical = (n - np.square(count).sum() / n) / (groups - 1)
+    typical = float(n - np.square(count).sum() / n) / (groups - 1)
     between = (among - within) / typical
     same, cross = _pair_correlations(values, hands, labels)
     return Consistency(between / (between + within), within**0.5, max(between, 0.0) ** 0.5, same, cross, groups, n)

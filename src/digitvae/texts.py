@@ -1,0 +1,99 @@
+"""Numbers to be written: post codes, amounts, dates, telephone numbers, or whatever a regular expression says."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+
+import numpy as np
+
+from digitvae.errors import InputError
+from digitvae.handwriting import CHARACTERS
+from digitvae.studio import stream
+
+LONGEST = 60
+"""Characters of a text that a regular expression may give; longer ones are drawn anew."""
+
+TRIES = 200
+"""Draws from a regular expression before it is given up."""
+
+_EARLIEST, _LATEST = date(1950, 1, 1), date(2049, 12, 31)
+
+
+def _zip(rng: np.random.Generator) -> str:
+    return f"{rng.integers(100_000):05d}"
+
+
+def _amount(rng: np.random.Generator) -> str:
+    """From 1.00 to 99,999.99; small ones are as frequent as large ones."""
+    return f"{min(99_999.99, float(np.exp(rng.uniform(0, np.log(100_000))))):,.2f}"
+
+
+def _date(rng: np.random.Generator) -> str:
+    return (_EARLIEST + timedelta(int(rng.integers((_LATEST - _EARLIEST).days + 1)))).isoformat()
+
+
+def _phone(rng: np.random.Generator) -> str:
+    area, exchange = rng.integers(200, 1000, 2)
+    return f"({area}) {exchange}-{rng.integers(10_000):04d}"
+
+
+PATTERNS: dict[str, Callable[[np.random.Generator], str]] = {
+    "zip": _zip,
+    "amount": _amount,
+    "date": _date,
+    "phone": _phone,
+}
+"""The patterns that have names: each makes a text from random numbers."""
+
+
+def texts(pattern: str, count: int, seed: int = 0, first: int = 0) -> Iterator[str]:
+    """Texts of a pattern; text number `first + i` of a seed is always the same.
+
+    Args:
+        pattern: A name in `PATTERNS`, or a regular expression, which is matched as a whole.
+        count: How many.
+        seed: Seed of all of them.
+        first: The number of the first.
+
+    Raises:
+        InputError: If the expression is none, or matches nothing that can be written.
+
+    >>> list(texts("date", 2))
+    ['2001-11-14', '1957-06-03']
+    >>> list(texts("[1-3]{2}/7", 2))
+    ['23/7', '31/7']
+    """
+    make = PATTERNS.get(pattern)
+    compiled = None if make else _compiled(pattern)
+    for number in range(first, first + count):
+        rng = stream(seed, "texts", number)
+        yield make(rng) if make else _matching(pattern, compiled, rng)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern, re.ASCII)
+    except re.error as error:
+        names = ", ".join(PATTERNS)
+        raise InputError(f"'{pattern}' is neither {names} nor a regular expression ({error}).") from error
+
+
+def _matching(pattern: str, compiled: re.Pattern[str] | None, rng: np.random.Generator) -> str:
+    import rstr
+
+    assert compiled is not None
+    maker = rstr.Rstr(random.Random(int(rng.integers(2**63))))
+    for _ in range(TRIES):
+        try:
+            text = maker.xeger(pattern)
+        except (ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, RecursionError):
+            break  # something in the expression that the library cannot make texts of
+        if text.strip() and len(text) <= LONGEST and set(text) <= set(CHARACTERS) and compiled.fullmatch(text):
+            return text
+    raise InputError(
+        f"No text of '{pattern}' can be written: it must match 1 to {LONGEST} of the characters {CHARACTERS.strip()} "
+        "and spaces."
+    )
