@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from digitvae.config import Config
@@ -23,6 +24,8 @@ def trained(name: str, config: Config, splits: Splits) -> RunDirectory:
     """Train a run, go on with it where it was stopped, or take it as it is where it is finished."""
     out = RUNS / name
     if RunDirectory(out).state_file.is_file():
+        if RunDirectory(out).config() != config:
+            sys.exit(f"{out} was trained with other settings: remove it.")
         return resume_run(out, splits, watcher=Lines()).run
     return train_run(config, splits, out, watcher=Lines()).run
 

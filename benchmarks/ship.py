@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.common import full_mnist, hardware
 from benchmarks.runs import minutes_of, trained
-from digitvae.checkpoint import load_model, save_model
+from digitvae.checkpoint import load_model, model_facts, save_model
 from digitvae.config import load_recipe
 from digitvae.evaluation.files import reference_scores
 from digitvae.evaluation.suite import evaluate_model
@@ -32,8 +32,9 @@ def main(name: str) -> None:
     model, config = load_model(run.best)
     model = halved(model)
     sections = evaluate_model(model, splits, "dynamic", ["density", "clusters"], notify=print)
-    scores = {kind: reference_scores(model, config, splits, kind).to_dict() for kind in ("dynamic", "none")}
-    record = run.metrics()[-1]
+    data = model_facts(run.best)
+    scores = {kind: reference_scores(model, data, splits, kind).to_dict() for kind in ("dynamic", "none")}
+    record = min(run.metrics(), key=lambda epoch: epoch["validation"]["loss"])  # whose weights are the best
     card = model_card(config, run.manifest(), record) + "\n" + measured(run, sections, len(splits.test))
     made = {"minutes": round(minutes_of(run), 1), **hardware()}
     facts = {"data": run.manifest()["data"], "made": made, "scores": scores}

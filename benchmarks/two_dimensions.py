@@ -29,7 +29,7 @@ from digitvae.report.gap import planes_figure
 from digitvae.rundir import find_model
 from digitvae.structure import count_parameters
 
-# As recipe `map` trains, which settled what the ELBO needs; the decoder is that of `exact`.
+# Much as recipe `map` trains, which settled what the ELBO needs; the decoder is that of `exact`.
 BY_ELBO = ["objective=elbo", "posterior=encoder", "encoder=[1024,512,256]", "batch_size=256", "learning_rate=2e-3"]
 BY_ELBO += ["warmup=0.1", "beta_warmup=0.3", "average=0.995", "clip=200.0", "weight_decay=0", "dropout=0", "epochs=60"]
 BY_ELBO += ["data.augmentation=0.15", "data.augmentation_until=1"]

@@ -47,7 +47,9 @@ def test_texts_repeat_and_can_be_made_apart():
     assert whole != list(texts(r"\d{8}", 20, seed=4))
 
 
-@pytest.mark.parametrize("pattern", ["[a-z]+", "", " +", "(", "1(?=2)", r"\d{80}", "date2|x", r"(?P<x>a)(?P=y)"])
+@pytest.mark.parametrize(
+    "pattern", ["[a-z]+", "", " +", "(", "1(?=2)", r"\d{80}", r"\d{99999999999}", "date2|x", r"(?P<x>a)(?P=y)"]
+)
 def test_what_cannot_be_written_is_refused(pattern):
     with pytest.raises(InputError, match=r"can be written|regular expression"):
         list(texts(pattern, 3))

@@ -373,7 +373,7 @@ def _check(config: Config) -> None:
         (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
         (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
         (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
-        (0 <= model.classes <= 10, "model.classes must be 0 to 10."),
+        (model.classes in (0, 10), f"model.classes must be 0 or 10, not {model.classes}."),
         (
             model.classes == 0 or (model.network == "mlp" and training.objective == "elbo"),
             "model.classes above 0 needs model.network mlp and training.objective elbo.",

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +63,12 @@ def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
     model.eval()
     _export(folder / "draw.onnx", _Draw(model), {"noise": noise, "label": label}, "image")
     _export(folder / "style.onnx", _Style(model), {"image": torch.zeros(2, 1, 28, 28), "label": label}, "noise")
-    try:
-        np.savez(folder / "hands.npz", common=hands.common, own=hands.own)
-    except OSError as error:
-        raise RunError(f"Cannot write {folder / 'hands.npz'}: {error.strerror or error}.") from error
+
+    def save_hands(aside: Path) -> None:
+        with aside.open("wb") as file:
+            np.savez(file, common=hands.common, own=hands.own)
+
+    _aside(folder / "hands.npz", save_hands)
 
 
 def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: str) -> None:
@@ -86,9 +88,14 @@ def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: s
             verbose=False,
         )
     assert program is not None
+    _aside(path, program.save)
+
+
+def _aside(path: Path, save: Callable[[Path], object]) -> None:
+    """Write a file beside `path`, then rename it: nobody ever sees half of it."""
     aside = path.with_name(path.name + ".part")
     try:
-        program.save(aside)
+        save(aside)
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)

@@ -6,10 +6,10 @@ signs) is not learned, as MNIST has no lines: it is drawn for each hand from the
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from digitvae.errors import InputError
 from digitvae.morphometry import measure
-from digitvae.studio import Studio, stream
+from digitvae.studio import Studio, check_temperature, stream
 
 DIGITS = "0123456789"
 
@@ -140,6 +140,7 @@ def write(
         raise InputError(f"Each line needs a hand: there are {len(texts)} texts and {len(hands)} hands.")
     if not 8 <= height <= 2000:
         raise InputError(f"The height of a digit must be 8 to 2,000 pixels, not {height}.")
+    check_temperature(temperature)
     for text in texts:
         check_text(text)
     streams = [stream(seed, "lines", first + place) for place in range(len(texts))]
@@ -181,9 +182,18 @@ class Pen:
     habits: Habits
 
 
-@functools.lru_cache(maxsize=4096)
+_PENS: WeakKeyDictionary[Studio, dict[int, Pen]] = WeakKeyDictionary()
+
+
 def pen_of(studio: Studio, number: int) -> Pen:
     """The pen of a hand: measured on digits that it writes, so that signs are in the same ink."""
+    known = _PENS.setdefault(studio, {})
+    if number not in known:
+        known[number] = _pen(studio, number)
+    return known[number]
+
+
+def _pen(studio: Studio, number: int) -> Pen:
     hand, labels = studio.hand(number), np.arange(10)
     found = measure(studio.draw(hand.common + hand.own[labels], labels))
     # Where a hand's digits are all too faint to be measured, a usual pen.

@@ -119,7 +119,13 @@ def encoder_terms(model: VAE, x: Tensor, noise: Tensor) -> Terms:
     held = z.detach().requires_grad_()
     distortion = -model.decode(held).log_prob(x)
     (slope,) = torch.autograd.grad(distortion.sum(), held)
-    return Terms(model.prior.rate(posterior, z), distortion.detach() + ((z - z.detach()) * slope).sum(-1))
+    learned = [p for p in model.prior.parameters() if p.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    rate = model.prior.rate(posterior, z)
+    for parameter in learned:
+        parameter.requires_grad_(True)
+    return Terms(rate, distortion.detach() + ((z - z.detach()) * slope).sum(-1))
 
 
 def iw_bound(

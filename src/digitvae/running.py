@@ -260,6 +260,7 @@ def _session(
         # written, again.
         _add_metrics(run, record)
         save()
+        note_session()
         if progress.epoch in settings.snapshot_epochs():
             _warn_of_collapse(record, watcher)
         watcher.measured(record)

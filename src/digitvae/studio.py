@@ -9,6 +9,7 @@ whoever draws which chunk, and memory does not grow with their number.
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ CLASSES = 10
 
 MAX_DIGITS = 2**40
 """More than anybody asks for; larger numbers are slips."""
+
+MAX_HANDS = 2**20
+"""Hands in one set of digits, at most."""
 
 _STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4}
 """Kinds of random streams that one seed gives."""
@@ -160,10 +164,10 @@ class Studio:
         check_count(count)
         if digit is not None:
             check_labels(np.array([digit]))
-        if not 0 <= hands <= count:
-            raise InputError(f"There can be 0 to {count} hands for {count} digits, not {hands}.")
-        if not 0 <= temperature < float("inf"):
-            raise InputError(f"The temperature must be 0 or more, not {temperature}.")
+        most = min(count, MAX_HANDS)
+        if not 0 <= hands <= most:
+            raise InputError(f"There can be 0 to {most:,} hands for {count:,} digits, not {hands}.")
+        check_temperature(temperature)
         for chunk in chunks if chunks is not None else range(chunk_count(count)):
             rng = stream(seed, "chunks", chunk)
             order = rng.permutation(np.arange(CHUNK) % CLASSES)
@@ -195,6 +199,12 @@ def check_count(count: int) -> None:
         raise InputError(f"The number of digits must be 1 to {MAX_DIGITS:,}, not {count}.")
 
 
+def check_temperature(temperature: float) -> None:
+    """Raise InputError where a temperature is below 0 or no number."""
+    if not 0 <= temperature < float("inf"):
+        raise InputError(f"The temperature must be 0 or more, not {temperature}.")
+
+
 def check_labels(labels: Integers) -> None:
     """Raise InputError where a label is no digit."""
     wrong = labels[(labels < 0) | (labels >= CLASSES)]
@@ -203,7 +213,7 @@ def check_labels(labels: Integers) -> None:
 
 
 def stream(seed: int, kind: str, number: int) -> np.random.Generator:
-    """Random numbers that depend on these three alone; numpy promises the bits of this generator for ever.
+    """Random numbers that depend on these three alone.
 
     Args:
         seed: From 0 to 2^63 - 1.
@@ -211,8 +221,10 @@ def stream(seed: int, kind: str, number: int) -> np.random.Generator:
         number: Which of these, below 2^48.
 
     Raises:
-        InputError: If the seed is out of its range.
+        InputError: If the seed or the number is out of its range.
     """
+    if not 0 <= number < 2**48:
+        raise InputError(f"There is no number {number} among the {kind}: they go from 0 to 2^48 - 1.")
     if not 0 <= seed < 2**63:
         raise InputError(f"The seed must be a whole number from 0 to 2^63 - 1, not {seed}.")
     return np.random.Generator(np.random.Philox(key=np.array([seed, (_STREAMS[kind] << 48) + number], np.uint64)))
@@ -238,5 +250,5 @@ def _hands(path: Path) -> Hands:
     try:
         with np.load(path, allow_pickle=False) as there:
             return Hands(there["common"], there["own"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged; install digitvae again, or export the model anew.") from error

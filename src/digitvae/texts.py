@@ -76,7 +76,7 @@ def texts(pattern: str, count: int, seed: int = 0, first: int = 0) -> Iterator[s
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern, re.ASCII)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         names = ", ".join(PATTERNS)
         raise InputError(f"'{pattern}' is neither {names} nor a regular expression ({error}).") from error
 

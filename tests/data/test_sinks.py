@@ -9,7 +9,7 @@ import pytest
 
 from digitvae.data import load_digits, load_splits, read_idx, read_npz, read_parquet
 from digitvae.data.sinks import FORMATS, open_sink
-from digitvae.errors import RunError
+from digitvae.errors import InputError, RunError
 
 
 def digits(n=35):
@@ -136,10 +136,36 @@ def test_nothing_is_overwritten_unasked(tmp_path, kind):
     write(tmp_path / "x", kind)
     with pytest.raises(RunError, match="already exists"):
         open_sink(tmp_path / "x", kind, 35)
+    for count in (0, 2**32):
+        with pytest.raises(InputError, match="can be written"):
+            open_sink(tmp_path / "y", kind, count)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").touch()
+    with pytest.raises(RunError, match="other things"):
+        open_sink(tmp_path / "mine", kind, 7, overwrite=True)
     with open_sink(tmp_path / "x", kind, 7, overwrite=True) as sink:
         images, labels, _ = digits(7)
         sink.add(images, labels)
     assert content(tmp_path / "x")
+
+
+def test_npz_is_compressed(tmp_path):
+    with open_sink(tmp_path / "x.npz", "npz", 500) as sink:
+        sink.add(np.zeros((500, 28, 28), np.uint8), np.zeros(500, np.uint8))
+    assert (tmp_path / "x.npz").stat().st_size < 10_000
+
+
+def test_a_sink_that_cannot_be_opened_leaves_nothing(tmp_path, monkeypatch):
+    kind = type(open_sink(tmp_path / "x", "npz", 1))
+
+    def full(self):
+        self.aside.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kind, "open", full)
+    with pytest.raises(RunError, match="No space left"), open_sink(tmp_path / "x", "npz", 1):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):

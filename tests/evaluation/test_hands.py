@@ -79,6 +79,8 @@ def test_what_cannot_be_measured_is_left_out_and_too_little_is_refused():
     assert consistency(values, hands, np.zeros(5, int)).digits == 4
     with pytest.raises(InputError, match="two hands"):
         consistency(values, np.zeros(5, int), np.zeros(5, int))
+    with pytest.raises(InputError, match="measure the same"):
+        consistency(np.ones(5), hands, np.zeros(5, int))
     with pytest.raises(InputError, match="one entry"):
         consistency(values, hands[:4], np.zeros(5, int))
 

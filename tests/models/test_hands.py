@@ -28,6 +28,15 @@ def written(hands, writers, digits, seed=0):
     return np.concatenate(styles), np.array(who), np.concatenate(labels)
 
 
+def test_what_a_class_brings_is_nobody_s_habit():
+    """Styles whose mean differs by class, and writers with nothing in common."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 20_000)
+    noise = rng.normal(size=(20_000, 2)) + rng.normal(0, 0.3, (10, 2))[labels]
+    found = Hands.estimated(noise, rng.integers(0, 500, 20_000), labels)
+    assert max(np.abs(found.common).max(), np.abs(found.own).max()) < 0.02
+
+
 def test_digits_of_many_hands_are_standard_normal():
     noise, *_ = written(some_hands(), 4000, 5)
     np.testing.assert_allclose(noise.mean(0), 0, atol=0.06)
@@ -84,6 +93,13 @@ def test_many_examples_tell_the_hand():
     hand, labels = hands.draw(rng), np.arange(400) % 10
     found = hands.like(hands.noise(hand, labels, rng), labels)
     np.testing.assert_allclose(found.common + found.own, hand.common + hand.own, atol=0.35)
+
+
+def test_examples_of_a_hand_that_leaves_nothing_open():
+    """Where hands explain all, two different examples of a class meet in the middle."""
+    hands = Hands(0.6 * np.eye(2), 0.4 * np.eye(2))
+    found = hands.like(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([2, 2]))
+    np.testing.assert_allclose(found.common + found.own[2], 0.5, atol=1e-4)
 
 
 def test_at_temperature_zero_a_hand_repeats_itself():

@@ -24,7 +24,7 @@ from digitvae.data.digits import Pixels
 from digitvae.data.files import aside_of, refuse_existing
 from digitvae.data.folders import LABELS_FILE
 from digitvae.data.tables import png, table_of
-from digitvae.errors import RunError
+from digitvae.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
@@ -58,11 +58,24 @@ def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) 
         overwrite: Whether what lies at `path` may be replaced.
 
     Raises:
-        RunError: If `path` exists and may not be replaced; on leaving it, if it cannot be written.
+        InputError: If there are no digits, or more than the formats can say.
+        RunError: If `path` exists and may not be replaced, or is a folder that no sink has made; on leaving it, if it
+            cannot be written.
     """
+    if not 1 <= count < 2**32:
+        raise InputError(f"Between 1 and {2**32 - 1:,} digits can be written, not {count:,}.")
     refuse_existing(Path(path), overwrite)
+    if Path(path).is_dir() and not _is_ours(Path(path)):
+        raise RunError(f"{path} is a folder of other things, so it is not overwritten; choose another name.")
     kinds = {"npz": _NpzSink, "idx": _IdxSink, "png": _FolderSink, "parquet": _ParquetSink}
     return kinds[kind](Path(path), count)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is empty, or holds what a sink writes and nothing else."""
+    names = {entry.name for entry in folder.iterdir()}
+    digits = {str(digit) for digit in range(10)} | {LABELS_FILE}
+    return names <= digits or all(name.startswith(("train-", "t10k-")) for name in names)
 
 
 class _Aside:
@@ -75,11 +88,15 @@ class _Aside:
         self.aside = aside_of(path)
 
     def __enter__(self) -> Self:
-        with self._saying_why():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.folder:
-                self.aside.mkdir()
-            self.open()
+        try:
+            with self._saying_why():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.folder:
+                    self.aside.mkdir()
+                self.open()
+        except BaseException:
+            self._remove_aside()
+            raise
         return self
 
     def __exit__(
@@ -90,13 +107,29 @@ class _Aside:
                 self.close(kind is None)
                 if kind is None:
                     assert self.added == self.count, f"{self.count} digits were promised, {self.added} added"
-                    if self.path.is_dir():
-                        shutil.rmtree(self.path)
-                    os.replace(self.aside, self.path)
+                    self._take_name()
         finally:
-            if self.aside.is_dir():
-                shutil.rmtree(self.aside, ignore_errors=True)
-            else:
+            self._remove_aside()
+
+    def _take_name(self) -> None:
+        """A file is replaced in one step; a folder is moved away first, and comes back if that fails."""
+        if not self.path.is_dir():
+            os.replace(self.aside, self.path)
+            return
+        away = aside_of(self.path)
+        os.replace(self.path, away)
+        try:
+            os.replace(self.aside, self.path)
+        except OSError:
+            os.replace(away, self.path)
+            raise
+        shutil.rmtree(away, ignore_errors=True)
+
+    def _remove_aside(self) -> None:
+        if self.aside.is_dir():
+            shutil.rmtree(self.aside, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
                 self.aside.unlink(missing_ok=True)
 
     def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
@@ -141,17 +174,19 @@ class _NpzSink(_Aside):
             self.hands.append(hands.astype(np.int32))
 
     def close(self, whole: bool) -> None:
-        self.images.close()
-        if whole:
+        try:
+            self.images.close()
             for name, parts in (("labels", self.labels), ("hands", self.hands)):
-                if parts:
+                if whole and parts:
                     array = np.concatenate(parts)
                     with self._member(name, array.dtype, array.shape) as member:
                         member.write(array.tobytes())
-        self.archive.close()
+        finally:
+            self.archive.close()
 
     def _member(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> IO[bytes]:
-        member = self.archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+        # By its name alone, a member gets the archive's compression and the same date always.
+        member = self.archive.open(f"{name}.npy", "w", force_zip64=True)
         described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(member, described)
         return member
@@ -228,6 +263,8 @@ class _ParquetSink(_Aside):
         self.writer.write_table(table)
 
     def close(self, whole: bool) -> None:
-        if self.writer is not None:
-            self.writer.close()
-        self.file.close()
+        try:
+            if self.writer is not None:
+                self.writer.close()
+        finally:
+            self.file.close()

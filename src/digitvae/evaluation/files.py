@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.config import Binarization, Config
 from digitvae.data import Digits, Splits
-from digitvae.errors import ConfigError, RunError
+from digitvae.errors import ConfigError, InputError, RunError
 from digitvae.evaluation.density import Effort
 from digitvae.evaluation.scoring import Reference, Scores, score_images
 from digitvae.evaluation.suite import FORMAT, evaluate_model
@@ -86,22 +86,22 @@ def evaluate_folder(
     }
     sections = evaluate_model(vae, splits, chosen, metrics, effort, notify)
     for section in sections.values():
-        section["seen_in_training"] = seen_in_training(folder, splits, section["digits"])
+        section["seen_in_training"] = seen_in_training(model_facts(folder), splits, section["digits"])
     kept = _kept(path, facts)
     content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
     write_aside(path, json.dumps(content, indent=2) + "\n")
     return content
 
 
-def seen_in_training(folder: Path, splits: Splits, part: str) -> bool:
+def seen_in_training(facts: Mapping[str, Any], splits: Splits, part: str) -> bool:
     """Whether a model was trained on the ``validation`` or ``test`` digits of `splits`, or on some of them.
 
-    All of `mnist-5k` are training digits of MNIST. Of other data only the same content is known to be the same.
+    `facts` are those of `digitvae.checkpoint.model_facts`. All of `mnist-5k` are training digits of MNIST. Of other
+    data only the same content is known to be the same.
     """
-    facts = model_facts(folder)
     data, train_on = facts.get("data", {}), facts["config"]["data"].get("train_on")
     if data.get("name") == "mnist" and splits.name == "mnist-5k":
-        return True
+        return part in ("validation", "test")
     return part == "validation" and train_on == "all" and data.get("sha256") == splits.sha256
 
 
@@ -119,35 +119,38 @@ def score_folder(
 
     Raises:
         ConfigError: If there is no such binarisation.
+        InputError: If the model is conditioned on the digit.
         RunError: If the model is missing or damaged, or was trained on all the digits that there are.
     """
     folder = find_model(model)
     vae, config = load_model(folder)
     chosen = _binarization(binarization, config)
-    there = model_facts(folder).get("scores", {})
+    if vae.classes:
+        raise InputError("Digits are scored by models that are not told the digit, and this one is.")
+    facts = model_facts(folder)
+    there = facts.get("scores", {})
     if carried and chosen in there:
         try:
             reference = Reference.from_dict(there[chosen], chosen)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder / 'config.json'} is damaged; restore it from a copy or train again.") from error
     else:
-        reference = reference_scores(vae, config, data(), chosen)
+        reference = reference_scores(vae, facts, data(), chosen)
     return score_images(vae, digits.images, reference)
 
 
-def reference_scores(model: VAE, config: Config, splits: Splits, binarization: Binarization) -> Reference:
+def reference_scores(model: VAE, facts: Mapping[str, Any], splits: Splits, binarization: Binarization) -> Reference:
     """Scores of real digits that the model was not trained on: validation digits, or test digits where it saw those.
+
+    `facts` are those of `digitvae.checkpoint.model_facts`.
 
     Raises:
         RunError: If it was trained on all digits that there are.
     """
-    if config.data.train_on == "training":
-        title, digits = "validation", splits.validation
-    elif splits.test is not None:
-        title, digits = "test", splits.test
-    else:
-        raise RunError("The model was trained on all of these digits; name others with --data.")
-    return Reference.measured(model, digits.images, binarization, f"{title} digits of {splits.title}")
+    for part, digits in (("validation", splits.validation), ("test", splits.test)):
+        if digits is not None and not seen_in_training(facts, splits, part):
+            return Reference.measured(model, digits.images, binarization, f"{part} digits of {splits.title}")
+    raise RunError("The model was trained on all of these digits; name others with --data.")
 
 
 def write_scores(path: Path, scores: Scores) -> None:

@@ -51,7 +51,7 @@ def consistency(values: Values, hands: Groups, labels: Groups) -> Consistency:
         labels: The digit that each is, shape (n,).
 
     Raises:
-        InputError: If the shapes differ, or there are not two hands of which one has two digits.
+        InputError: If the shapes differ, there are not two hands of which one has two digits, or nothing varies.
 
     >>> rng = np.random.default_rng(0)
     >>> hands = np.repeat(np.arange(400), 20)
@@ -69,6 +69,8 @@ def consistency(values: Values, hands: Groups, labels: Groups) -> Consistency:
     if len(count) < 2 or count.max() < 2:
         raise InputError("The consistency of hands needs two hands, and one of them two digits.")
     values = without_class_means(values, labels)
+    if not values.any():
+        raise InputError("All digits of each class measure the same: there is nothing to compare hands by.")
     n, groups = len(values), len(count)
     means = np.bincount(hands, values) / count
     within = float(np.square(values - means[hands]).sum() / (n - groups))

@@ -97,7 +97,7 @@ def evaluate_model(
             notify(title)
             began = time.perf_counter()
             digits = generate(TRAINED_ON if full else len(judged))
-            measures = sample_measures(digits.images[: len(judged)], splits.train, judged)
+            measures = sample_measures(digits.images[-len(judged) :], splits.train, judged)
             if full and judged.labels is not None:
                 measures.append(_accuracy(digits, judged, notify))
             sections[title] = _section(name, measures, began) | {"drawn": len(digits)}
@@ -134,7 +134,7 @@ def sampled(model: VAE, n: int) -> Digits:
 
     A model that is conditioned on labels draws 0, 1, ... 9 in turn, and they have these labels; others have none.
     """
-    labels = np.arange(n, dtype=np.uint8) % model.classes if model.classes else None
+    labels = (np.arange(n) % model.classes).astype(np.uint8) if model.classes else None
     images = sample(model, n, torch.Generator().manual_seed(0), labels).images
     return Digits(images.squeeze(1).mul(255).round().byte().numpy(), labels)
 

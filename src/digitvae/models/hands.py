@@ -69,14 +69,17 @@ class Hands:
         """
         if noise.ndim != 2 or not len(noise) == len(writers) == len(labels):
             raise InputError("Hands are estimated from one style, one writer and one label for each digit.")
-        noise = noise - noise.mean(0)
+        # Less the mean of each class, which all writers have in common.
+        sums, count = np.zeros((CLASSES, noise.shape[1])), np.bincount(labels, minlength=CLASSES)
+        np.add.at(sums, labels, noise)
+        noise = noise - (sums / count.clip(1)[:, None])[labels]
         values, vectors = np.linalg.eigh(noise.T @ noise / len(noise))
         noise = noise @ (vectors / np.sqrt(values.clip(1e-9))) @ vectors.T
         cells, same_count = _products(noise, writers * np.int64(CLASSES) + labels)
-        every, count = _products(noise, writers)
-        if same_count == 0 or count == same_count:
+        every, pairs = _products(noise, writers)
+        if same_count == 0 or pairs == same_count:
             raise InputError("Hands need writers with two digits of one class and with digits of two classes.")
-        common = _between(0.0, (every - cells) / (count - same_count), 1.0)
+        common = _between(0.0, (every - cells) / (pairs - same_count), 1.0)
         both = _between(0.0, cells / same_count, 1.0)
         return cls(common, _between(0.0, both - common, np.eye(len(common)) - common))
 
@@ -105,17 +108,22 @@ class Hands:
             rng: Draws what the examples leave open.
         """
         latent = len(self.common)
-        # The unknown is common, then own of each class: one long vector, of which each example sees a sum.
+        # The unknown is common, then own of each class: one long vector. The examples of a class tell as much of it as
+        # their mean does.
         prior: Array = np.kron(np.diag([0.0] + [1.0] * CLASSES), self.own)
         prior[:latent, :latent] = self.common
-        sees: Array = np.zeros((len(labels), CLASSES + 1))
+        classes, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+        means = np.zeros((len(classes), latent))
+        np.add.at(means, place, noise)
+        means /= count[:, None]
+        sees: Array = np.zeros((len(classes), CLASSES + 1))
         sees[:, 0] = 1
-        sees[np.arange(len(labels)), 1 + np.asarray(labels)] = 1
+        sees[np.arange(len(classes)), 1 + classes] = 1
         sees = np.kron(sees, np.eye(latent))
-        single = np.eye(latent) - self.common - self.own
-        seen = sees @ prior @ sees.T + np.kron(np.eye(len(labels)), single)
+        single = np.eye(latent) * (1 + 1e-6) - self.common - self.own  # a hand may leave nothing open in a direction
+        seen = sees @ prior @ sees.T + np.kron(np.diag(1 / count), single)
         gain = np.linalg.solve(seen, sees @ prior).T
-        found = gain @ noise.reshape(-1)
+        found = gain @ means.reshape(-1)
         if rng is not None:
             found = found + _root(_between(0.0, prior - gain @ sees @ prior, np.inf)) @ rng.normal(size=len(found))
         parts = found.reshape(CLASSES + 1, latent)

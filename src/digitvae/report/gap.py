@@ -13,6 +13,7 @@ from digitvae.checkpoint import load_model, model_facts
 from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.evaluation.density import binarize, variational_gap
+from digitvae.evaluation.smoothness import can_be_mapped
 from digitvae.figures import draw_planes, draw_rows
 from digitvae.generation import decode_images
 from digitvae.models.vae import VAE
@@ -42,7 +43,7 @@ class GapSection:
 
 def gap_section(config: Config, last: Coded, splits: Splits, data: str) -> GapSection | None:
     """A run of objective ``quadrature`` in the plane beside `RIVAL`; None for any other run."""
-    plane = config.training.objective == "quadrature" and last.model.latent_dim == 2
+    plane = config.training.objective == "quadrature" and can_be_mapped(last.model)
     if not plane or config.model.likelihood != "bernoulli" or RIVAL not in shipped_models():
         return None
     folder = find_model(RIVAL)
@@ -58,7 +59,8 @@ def gap_section(config: Config, last: Coded, splits: Splits, data: str) -> GapSe
             "itself, integrated over the plane: it may fold and sharpen the plane as the digits ask.",
             f"Beside it stands the model {RIVAL} that comes with digitvae, the best that the ELBO gave, trained on "
             f"{facts['training']:,} digits of {facts['caption'].split(',')[0]}"
-            + ("; it has seen these digits in training." if seen else "."),
+            + ("; it has seen these digits in training." if seen else ".")
+            + (" This run has seen them too." if config.data.train_on == "all" else ""),
         ],
         gap_table(models, last.validation.images[:DIGITS], data),
         planes_picture(models),

@@ -41,12 +41,14 @@ def measured_section(run: RunDirectory, splits: Splits) -> MeasuredSection | Non
         tables = [_table(name, section) for name, section in rest.items()]
         if samples:
             tables.append(_side_by_side(samples))
-        copies = _copies(run, splits, samples["samples"]) if "drawn" in samples.get("samples", {}) else None
+        copies = None
+        if "drawn" in samples.get("samples", {}) and content["data"]["sha256"] == splits.sha256:
+            copies = _copies(run, splits, samples["samples"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     texts = [
         f"By digitvae evaluate, of the weights in checkpoints/best, on {content['data']['caption']}: digits that "
-        "training has not seen. Each number is given with its spread where something was repeated; definitions, "
+        "training has not seen, where nothing else is said. Each number is given with its spread where something was repeated; definitions, "
         "seeds and settings are in evaluation.json.",
     ]
     return MeasuredSection(texts, tables, copies)
@@ -56,7 +58,8 @@ def _copies(run: RunDirectory, splits: Splits, section: Mapping[str, Any]) -> Pi
     """The generated digits that are nearest to a training digit, each above it."""
     (settings,) = (m["settings"] for m in section["measures"] if m["name"] == "nearest is trained on (pixels)")
     model, _ = load_model(run.best)
-    generated = unit(sampled(model, section["drawn"]).images[settings["worst"]])
+    judged = section["measures"][0]["n"]  # the last of those drawn
+    generated = unit(sampled(model, section["drawn"]).images[-judged:][settings["worst"]])
     verdict = section.get("copy_audit", {"passed": True, "why": []})
     words = "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}"
     return picture(
