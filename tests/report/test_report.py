@@ -252,7 +252,8 @@ def test_measures_are_shown_where_they_exist(make) -> None:
 
     sections = {"density": section(-123.456) | {"binarization": "dynamic"}, "samples": section(1.5)}
     sections["samples, class means"] = section(99.5)
-    content = {"format": 1, "weights": weights, "data": {"caption": "Some digits"}, "sections": sections}
+    data = {"caption": "Some digits", "sha256": made.splits.sha256}
+    content = {"format": 1, "weights": weights, "data": data, "sections": sections}
     made.run.evaluation_file.write_text(json.dumps(content))
     page = type(made.page)(write_report(made.run, made.splits).read_text(encoding="utf-8"))
     (density,), (samples,) = page.tables("Measured: density"), page.tables("Measured: samples")
@@ -270,6 +271,9 @@ def test_measures_are_shown_where_they_exist(make) -> None:
     html = write_report(made.run, made.splits).read_text(encoding="utf-8")
     assert "Nearest to a copy" in html
     assert "Copy audit failed: too near." in html
+    # Of other digits than the run's own the positions say nothing.
+    made.run.evaluation_file.write_text(json.dumps({**content, "data": {**data, "sha256": "0"}}))
+    assert "Nearest to a copy" not in write_report(made.run, made.splits).read_text(encoding="utf-8")
     made.run.evaluation_file.write_text(json.dumps({**content, "weights": "0"}))
     assert "is of other weights" in write_report(made.run, made.splits).read_text(encoding="utf-8")
     made.run.evaluation_file.write_text("{torn")

@@ -48,8 +48,8 @@ def measured_section(run: RunDirectory, splits: Splits) -> MeasuredSection | Non
         return None
     texts = [
         f"By digitvae evaluate, of the weights in checkpoints/best, on {content['data']['caption']}: digits that "
-        "training has not seen, where nothing else is said. Each number is given with its spread where something was repeated; definitions, "
-        "seeds and settings are in evaluation.json.",
+        "training has not seen, where nothing else is said. Each number is given with its spread where something was "
+        "repeated; definitions, seeds and settings are in evaluation.json.",
     ]
     return MeasuredSection(texts, tables, copies)
 
