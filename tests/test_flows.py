@@ -19,9 +19,9 @@ def flow(latent_dim=3, layers=5, classes=0, seed=0):
     return prior
 
 
-def test_it_starts_as_a_standard_normal():
+def test_it_starts_near_a_standard_normal():
     prior, z = FlowPrior(4, 3, 8), torch.randn(6, 4)
-    torch.testing.assert_close(prior.log_prob(z), StandardNormal(4).log_prob(z))
+    torch.testing.assert_close(prior.log_prob(z), StandardNormal(4).log_prob(z), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("classes", [0, 10])

@@ -35,7 +35,7 @@ class Coupling(nn.Module):
         self.register_buffer("back", order.argsort(), persistent=False)
         self.body = nn.Sequential(nn.Linear(self.stay + classes, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
         self.last = nn.Linear(width, 2 * self.change)
-        nn.init.zeros_(self.last.weight)  # it begins by changing nothing
+        nn.init.normal_(self.last.weight, std=1e-3)  # it begins by changing nearly nothing
         nn.init.zeros_(self.last.bias)
 
     def forward(self, z: Tensor, hot: Tensor | None, inverse: bool) -> tuple[Tensor, Tensor]:
