@@ -92,7 +92,7 @@ def test_whole_numbers_widen_and_nothing_else_does():
         ("modell.encoder=[3]", "did you mean 'model'"),
         ("zzzz=3", "there are:"),
         ("prior=norml", "did you mean 'normal'"),
-        ("prior=flow", "use one of: normal, mixture"),
+        ("prior=vamp", "use one of: normal, mixture"),
         ("epochs=-1", "must be 1 or more"),
         ("batch_size=0", "must be 1 or more"),
         ("seed=-1", "from 0"),

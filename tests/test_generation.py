@@ -66,7 +66,7 @@ def test_decoding_gives_the_mean_and_never_logits(model):
     assert images.max() <= 1
 
 
-def test_the_mode_and_the_statistics_of_the_model_are_left_as_they_were(model, digits):
+def test_the_mode_and_the_statistics_of_the_model_are_left_as_they_were(model, digits, monkeypatch):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for training in (True, False):
         model.train(training)
@@ -75,8 +75,13 @@ def test_the_mode_and_the_statistics_of_the_model_are_left_as_they_were(model, d
         latent_grid(model, steps=2)
         assert all(part.training == training for part in model.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+    def fail(x):
+        raise RuntimeError
+
+    monkeypatch.setattr(model, "encode", fail)
     with pytest.raises(RuntimeError):
-        encode_images(model, digits, batch=-1)
+        encode_images(model, digits)
     assert not model.training
 
 

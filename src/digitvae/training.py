@@ -323,8 +323,9 @@ class Trainer:
                         # The fused optimiser walks through memory: moments must lie in it as the weights do.
                         values[key] = torch.empty_like(parameter).copy_(value)
             for name, generator in self.streams.items():
-                if f"stream.{name}" in tensors:  # runs of before dropout have no stream for it, and drew none
-                    generator.set_state(tensors[f"stream.{name}"].cpu())
+                if name == "dropout" and "stream.dropout" not in tensors:
+                    continue  # runs of before there was dropout have no stream for it, and need none
+                generator.set_state(tensors[f"stream.{name}"].cpu())
             self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
             self.order = tensors["order"] if self.progress.step else self.order
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
