@@ -101,6 +101,12 @@ def test_a_state_without_a_part_is_refused(make):
         make(recipe()).load_state(tensors, facts)
 
 
+def test_a_state_of_before_there_was_dropout_goes_on(make):
+    tensors, facts = make(recipe()).state()
+    del tensors["stream.dropout"]
+    make(recipe()).load_state(tensors, facts)
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(make):
     first, second, other = (make(recipe(f"seed={seed}", *EVERYTHING)) for seed in (1, 1, 2))
     assert train(first) == train(second) != train(other)

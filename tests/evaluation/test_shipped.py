@@ -15,9 +15,10 @@ from digitvae.rundir import PRETRAINED, find_model, shipped_models
 
 LIMIT_MB = 25
 
-pytestmark = pytest.mark.parametrize("name", shipped_models())
+each = pytest.mark.parametrize("name", shipped_models())
 
 
+@each
 def test_the_card_says_data_measures_and_limits(name):
     card = (find_model(name) / "README.md").read_text(encoding="utf-8")
     facts = model_facts(find_model(name))
@@ -26,11 +27,12 @@ def test_the_card_says_data_measures_and_limits(name):
         assert word in card, word
 
 
-def test_all_shipped_weights_stay_small(name):
+def test_all_shipped_weights_stay_small():
     assert {"exact", "map"} <= set(shipped_models())
     assert sum(file.stat().st_size for file in PRETRAINED.rglob("*.*")) < LIMIT_MB * 1e6
 
 
+@each
 def test_elbo_importance_weighted_bound_and_quadrature_are_in_order(name, splits_5k):
     """Means of the differences over real digits, within 4 standard errors, on a lattice found to be converged."""
     model, _ = load_model(find_model(name))
@@ -46,6 +48,7 @@ def test_elbo_importance_weighted_bound_and_quadrature_are_in_order(name, splits
         assert difference.mean() > -4 * difference.std() / len(x) ** 0.5
 
 
+@each
 def test_digits_are_scored_with_no_data_at_hand(name, splits_5k, tmp_path):
     """A real digit is ordinary, noise is rarer than all; nothing is looked for or downloaded."""
     noise = 255 * np.random.default_rng(0).integers(0, 2, (28, 28), np.uint8)

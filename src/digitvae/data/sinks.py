@@ -6,6 +6,7 @@ midway, nothing is left. The same digits give the same bytes.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import csv
 import os
@@ -15,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,51 +36,8 @@ FORMATS = ("npz", "idx", "png", "parquet")
 """What digits can be written as; an ending such as ``.npz`` chooses, a folder is ``png`` where nothing else is said."""
 
 
-class Sink(Protocol):
-    """What takes digits."""
-
-    def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
-        """Write some more digits: uint8 (n, 28, 28), labels (n,), and who wrote them, (n,)."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) -> Sink:
-    """A sink for `count` digits.
-
-    Args:
-        path: File of an ``npz`` or ``parquet``, folder of an ``idx`` or ``png``.
-        kind: One of `FORMATS`.
-        count: How many digits will be added, all in all; ``npz`` and ``idx`` say it at their beginning.
-        overwrite: Whether what lies at `path` may be replaced.
-
-    Raises:
-        InputError: If there are no digits, or more than the formats can say.
-        RunError: If `path` exists and may not be replaced, or is a folder that no sink has made; on leaving it, if it
-            cannot be written.
-    """
-    if not 1 <= count < 2**32:
-        raise InputError(f"Between 1 and {2**32 - 1:,} digits can be written, not {count:,}.")
-    refuse_existing(Path(path), overwrite)
-    if Path(path).is_dir() and not _is_ours(Path(path)):
-        raise RunError(f"{path} is a folder of other things, so it is not overwritten; choose another name.")
-    kinds = {"npz": _NpzSink, "idx": _IdxSink, "png": _FolderSink, "parquet": _ParquetSink}
-    return kinds[kind](Path(path), count)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder is empty, or holds what a sink writes and nothing else."""
-    names = {entry.name for entry in folder.iterdir()}
-    digits = {str(digit) for digit in range(10)} | {LABELS_FILE}
-    return names <= digits or all(name.startswith(("train-", "t10k-")) for name in names)
-
-
-class _Aside:
-    """A file or folder that takes its name only when the context is left in peace."""
+class Sink(abc.ABC):
+    """What takes digits: a file or folder that takes its name only when the context is left in peace."""
 
     folder = False
 
@@ -133,17 +91,24 @@ class _Aside:
                 self.aside.unlink(missing_ok=True)
 
     def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
+        """Write some more digits: uint8 (n, 28, 28), labels (n,), and who wrote them, (n,).
+
+        Raises:
+            RunError: If they cannot be written.
+        """
         with self._saying_why():
             self.write(images, labels, hands)
         self.added += len(images)
 
+    @abc.abstractmethod
     def open(self) -> None:
         """Open what is written to."""
 
+    @abc.abstractmethod
     def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
         """Write some digits."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def close(self, whole: bool) -> None:
         """Write what comes last, where all is there, and close."""
 
@@ -158,7 +123,7 @@ class _Aside:
             ) from error
 
 
-class _NpzSink(_Aside):
+class _NpzSink(Sink):
     """Arrays ``images``, ``labels`` and, where given, ``hands``. Labels wait in memory: a byte a digit."""
 
     def open(self) -> None:
@@ -192,7 +157,7 @@ class _NpzSink(_Aside):
         return member
 
 
-class _IdxSink(_Aside):
+class _IdxSink(Sink):
     """The files of MNIST: training digits, and a seventh of all at the end as its test digits."""
 
     folder = True
@@ -225,7 +190,7 @@ class _IdxSink(_Aside):
         return self.files[part, what]
 
 
-class _FolderSink(_Aside):
+class _FolderSink(Sink):
     """A folder for each class, and a ``labels.csv`` with ``file``, ``label`` and, where given, ``hand``."""
 
     folder = True
@@ -247,7 +212,7 @@ class _FolderSink(_Aside):
         self.table.close()
 
 
-class _ParquetSink(_Aside):
+class _ParquetSink(Sink):
     """The layout that Hugging Face `datasets` reads: columns ``image``, ``label`` and, where given, ``hand``."""
 
     def open(self) -> None:
@@ -268,3 +233,33 @@ class _ParquetSink(_Aside):
                 self.writer.close()
         finally:
             self.file.close()
+
+
+def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) -> Sink:
+    """A sink for `count` digits.
+
+    Args:
+        path: File of an ``npz`` or ``parquet``, folder of an ``idx`` or ``png``.
+        kind: One of `FORMATS`.
+        count: How many digits will be added, all in all; ``npz`` and ``idx`` say it at their beginning.
+        overwrite: Whether what lies at `path` may be replaced.
+
+    Raises:
+        InputError: If there are no digits, or more than the formats can say.
+        RunError: If `path` exists and may not be replaced, or is a folder that no sink has made; on leaving it, if it
+            cannot be written.
+    """
+    if not 1 <= count < 2**32:
+        raise InputError(f"Between 1 and {2**32 - 1:,} digits can be written, not {count:,}.")
+    refuse_existing(Path(path), overwrite)
+    if Path(path).is_dir() and not _is_ours(Path(path)):
+        raise RunError(f"{path} is a folder of other things, so it is not overwritten; choose another name.")
+    kinds: dict[str, type[Sink]] = {"npz": _NpzSink, "idx": _IdxSink, "png": _FolderSink, "parquet": _ParquetSink}
+    return kinds[kind](Path(path), count)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is empty, or holds what a sink writes and nothing else."""
+    names = {entry.name for entry in folder.iterdir()}
+    digits = {str(digit) for digit in range(10)} | {LABELS_FILE}
+    return names <= digits or all(name.startswith(("train-", "t10k-")) for name in names)

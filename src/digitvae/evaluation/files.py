@@ -76,17 +76,18 @@ def evaluate_folder(
     vae, config = load_model(folder)
     chosen = _binarization(binarization, config)
     effort = Effort() if full else Effort.quick()
+    own = model_facts(folder)
     facts = {
         "format": FORMAT,
         "model": str(model),
         "recipe": config.recipe,
-        "weights": model_facts(folder)["sha256"],
+        "weights": own["sha256"],
         "parameters": count_parameters(vae),
         "data": {"name": splits.name, "caption": splits.caption, "sha256": splits.sha256},
     }
     sections = evaluate_model(vae, splits, chosen, metrics, effort, notify)
     for section in sections.values():
-        section["seen_in_training"] = seen_in_training(model_facts(folder), splits, section["digits"])
+        section["seen_in_training"] = seen_in_training(own, splits, section["digits"])
     kept = _kept(path, facts)
     content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
     write_aside(path, json.dumps(content, indent=2) + "\n")

@@ -13,6 +13,7 @@ from digitvae.checkpoint import load_model, model_facts
 from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.evaluation.density import binarize, variational_gap
+from digitvae.evaluation.files import seen_in_training
 from digitvae.evaluation.smoothness import can_be_mapped
 from digitvae.figures import draw_planes, draw_rows
 from digitvae.generation import decode_images
@@ -50,15 +51,15 @@ def gap_section(config: Config, last: Coded, splits: Splits, data: str) -> GapSe
     rival, _ = load_model(folder)
     models = {"this run": last.model, f"shipped {RIVAL}": rival}
     shown = last.examples()
-    facts = model_facts(folder)["data"]
-    seen = facts["sha256"] == splits.sha256 or splits.name == "mnist-5k"
+    facts = model_facts(folder)
+    trained, seen = facts["data"], seen_in_training(facts, splits, "validation")
     return GapSection(
         [
             "The ELBO is below log p(x) by the variational gap: what a Normal posterior cannot follow. A model trained "
             "on the ELBO keeps its posteriors Normal and wide, and pays with blur. This run was trained on log p(x) "
             "itself, integrated over the plane: it may fold and sharpen the plane as the digits ask.",
             f"Beside it stands the model {RIVAL} that comes with digitvae, the best that the ELBO gave, trained on "
-            f"{facts['training']:,} digits of {facts['caption'].split(',')[0]}"
+            f"{trained['training']:,} digits of {trained['caption'].split(',')[0]}"
             + ("; it has seen these digits in training." if seen else ".")
             + (" This run has seen them too." if config.data.train_on == "all" else ""),
         ],
