@@ -48,7 +48,7 @@ def draw_grid(images: Array, ticks: Array, names: tuple[str, str]) -> Figure:
 def draw_planes(planes: Sequence[Array], names: Sequence[str]) -> Figure:
     """Two or more decoded planes side by side, without axes: shape (rows, columns, 28, 28) each, in [0, 1]."""
     side = (WIDTH - 0.2 * (len(planes) - 1)) / len(planes)
-    figure = new_figure(side + 0.25)
+    figure = new_figure(side + 0.35)
     for place, (plane, name) in enumerate(zip(planes, names, strict=True)):
         axes = figure.add_subplot(1, len(planes), place + 1)
         axes.imshow(ink(tile(plane.reshape(-1, *plane.shape[2:]), plane.shape[1])), interpolation="none")
