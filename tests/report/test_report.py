@@ -282,7 +282,7 @@ def test_measures_are_shown_where_they_exist(make) -> None:
 
 def test_a_run_trained_on_the_likelihood_stands_beside_the_shipped_map(make, tmp_path, monkeypatch) -> None:
     """The gap in the table is the difference of its neighbours, and never below zero by more than chance."""
-    rival = make("latent_dim=2", epochs=1)
+    rival = make("latent_dim=2", "data.train_on=all", epochs=1)
     shutil.copytree(rival.run.best, tmp_path / "map")
     monkeypatch.setattr(rundir, "PRETRAINED", tmp_path)
     assert "What the bound costs" not in rival.html
