@@ -1,0 +1,28 @@
+"""The command line: parse, call, exit. Imports that take long happen inside the commands, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+
+from digitvae.cli import learning, measuring  # noqa: F401  (they add their commands to the application)
+from digitvae.cli.app import app, screen
+from digitvae.errors import DigitVAEError, TrainingDivergedError
+
+
+def main() -> None:
+    """Run the command line; an error that digitvae foresaw is one sentence and exit code 2 (1 for divergence)."""
+    try:
+        app()
+    except TrainingDivergedError as error:
+        screen.print(f"Training stopped: {error}", soft_wrap=True, markup=False)
+        sys.exit(1)
+    except DigitVAEError as error:
+        screen.print(f"Error: {error}", soft_wrap=True, markup=False)
+        sys.exit(2)
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        screen.print(f"Error: {error.strerror or error}{place}.", soft_wrap=True, markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        screen.print("Interrupted.")
+        sys.exit(130)

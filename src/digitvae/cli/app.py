@@ -1,0 +1,62 @@
+"""What all commands share: the application itself, the screen, options that several have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from digitvae import __version__
+
+if TYPE_CHECKING:
+    from digitvae.data import Splits
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Variational autoencoders for handwritten digits: train one, see what it learned, generate and measure.
+
+**Examples**
+
+`digitvae demo` - train the default recipe on the digits that come with the package, and write a report
+
+`digitvae train map --epochs 50 --out runs/mine` - train on MNIST (found, or downloaded once)
+
+`digitvae train --data my_digits/ --set latent_dim=3` - your own images, other settings
+
+`digitvae train --out runs/mine --resume` - go on after a stop
+
+`digitvae report runs/mine` - write the report of a run anew
+""",
+)
+screen = Console(stderr=True, highlight=False)
+
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="mnist, mnist-5k (comes with the package), or a path: .npz, IDX, Parquet, folder."),
+]
+DataDirOption = Annotated[Path | None, typer.Option(help="Folder with the four MNIST files.")]
+NoFallbackOption = Annotated[
+    bool, typer.Option("--no-fallback", help="Fail where MNIST cannot be had, rather than use mnist-5k.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        print(f"digitvae {__version__}")
+        raise typer.Exit()
+
+
+def load_data(name: str, data_dir: Path | None, fallback: bool) -> Splits:
+    """The digits that an option names, with notes of where they come from on the screen."""
+    from digitvae.data import load_splits
+
+    return load_splits(name, data_dir=data_dir, fallback=fallback, notify=screen.print)

@@ -1,0 +1,84 @@
+"""Commands that measure a model, and digits by a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from digitvae.cli.app import DataDirOption, DataOption, NoFallbackOption, app, load_data, screen
+from digitvae.errors import RunError
+
+if TYPE_CHECKING:
+    from digitvae.data import Splits
+
+BinarizationOption = Annotated[
+    str | None, typer.Option(help="What to do to grey pixels: none, dynamic or static; the recipe's where left out.")
+]
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Run directory, model folder or shipped model.")],
+    metrics: Annotated[str, typer.Option(help="What to measure, comma-separated.")] = "density,clusters,samples",
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    no_fallback: NoFallbackOption = False,
+    binarization: BinarizationOption = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="5 binarisations, 4 shifts, k = 500, and classifiers: takes far longer."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; RUN/evaluation.json, or MODEL-evaluation.json here.")
+    ] = None,
+) -> None:
+    """Measure a model on digits that it has not seen: densities, clusters and samples, as a table and evaluation.json.
+
+    Examples: `digitvae evaluate exact` - `digitvae evaluate runs/map --metrics density --full`
+    """
+    from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
+    from digitvae.terminal import measures_table
+
+    path = evaluation_file(model, out)
+    splits = load_data(data or data_of(model), data_dir, not no_fallback)
+    with screen.status("Evaluating") as status:
+        content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update)
+    screen.print(measures_table(content))
+    screen.print(f"Written: {path}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    images: Annotated[Path, typer.Argument(help="A picture, a folder of them, .npz, IDX or Parquet.")],
+    model: Annotated[str, typer.Option(help="Run directory, model folder or shipped model.")] = "exact",
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    no_fallback: NoFallbackOption = False,
+    binarization: BinarizationOption = None,
+    out: Annotated[Path | None, typer.Option(help="A CSV file for all scores.")] = None,
+) -> None:
+    """How probable digits are: log p(x) of each image, and its percentile among real digits.
+
+    The shipped models carry the scores of real digits and need no data; with --data others are taken.
+
+    Examples: `digitvae score seven.png` - `digitvae score digits/ --model runs/map --out scores.csv`
+    """
+    from digitvae.data import load_digits
+    from digitvae.evaluation.files import data_of, score_folder, write_scores
+    from digitvae.terminal import scores_table
+
+    if out is not None and out.exists():
+        raise RunError(f"{out} exists; name another file with --out.")
+    digits, _ = load_digits(images, screen.print)
+
+    def real() -> Splits:
+        return load_data(data or data_of(model), data_dir, not no_fallback)
+
+    with screen.status("Scoring"):
+        scores = score_folder(model, digits, binarization, real, carried=data is None)
+    screen.print(scores_table(scores))
+    if out is not None:
+        write_scores(out, scores)
+        screen.print(f"Written: {out}", soft_wrap=True)
