@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from digitvae.checkpoint import save_model
 from digitvae.config import Config
 from digitvae.data import Splits, load_splits
 from digitvae.models.hands import Hands
 from digitvae.models.vae import VAE
 from digitvae.studio import Studio
+
+TINY = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +37,7 @@ def x(digits: np.ndarray) -> torch.Tensor:
 @pytest.fixture(scope="session")
 def tiny_model() -> VAE:
     """A model that is told the digit, with weights far from those of the start, so that noise and labels show."""
-    settings = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
-    model = VAE.from_config(Config().with_settings(settings).model, 0)
+    model = VAE.from_config(Config().with_settings(TINY).model, 0)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if "prior" in name or "decoder" in name:
@@ -48,8 +50,9 @@ def studio_folder(tiny_model: VAE, tmp_path_factory: pytest.TempPathFactory) -> 
     """A model folder that can draw."""
     from digitvae.export import export_studio
 
-    path = tmp_path_factory.mktemp("studio")
-    export_studio(path, tiny_model, Hands(0.5 * np.eye(4), 0.2 * np.eye(4)))
+    path = tmp_path_factory.mktemp("studio") / "model"
+    save_model(path, tiny_model, Config().with_settings(TINY), "card")
+    export_studio(path, tiny_model, Hands(0.5 * np.eye(4), 0.2 * np.eye(4), np.zeros((10, 4)), np.eye(4)))
     return path
 
 

@@ -124,4 +124,4 @@ def test_folders_that_cannot_draw_are_refused(studio_folder, tmp_path):
 def test_only_models_that_are_told_the_digit_are_exported(tmp_path):
     plain = VAE.from_config(Config().with_settings(["encoder=[8]", "decoder=[8]"]).model, 0)
     with pytest.raises(InputError, match="classes 10"):
-        export_studio(tmp_path, plain, Hands(np.eye(2), np.eye(2)))
+        export_studio(tmp_path, plain, Hands(np.eye(2), np.eye(2), np.zeros((10, 2)), np.eye(2)))

@@ -1,4 +1,8 @@
-"""Models as ONNX files, which run anywhere without PyTorch: here what `digitvae.studio` draws with."""
+"""Models as ONNX files, which run anywhere without PyTorch: here what `digitvae.studio` draws with.
+
+The files hold the computation alone. The weights stay where they are, in the folder's ``model.safetensors``, so that a
+model is not shipped three times over.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +50,11 @@ class _Style(nn.Module):
 
 
 def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
-    """Write ``draw.onnx``, ``style.onnx`` and ``hands.npz`` into a model folder.
+    """Write ``draw.onnx``, ``style.onnx`` and ``hands.npz`` into a model folder, beside its weights.
 
     Args:
         folder: The model folder.
-        model: A VAE that is conditioned on the digit and has a ``flow`` prior.
+        model: Its model: a VAE that is conditioned on the digit and has a ``flow`` prior.
         hands: What the digits of a writer share, in the noise of that prior.
 
     Raises:
@@ -66,13 +70,14 @@ def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
 
     def save_hands(aside: Path) -> None:
         with aside.open("wb") as file:
-            np.savez(file, common=hands.common, own=hands.own)
+            np.savez(file, **vars(hands))
 
     _aside(folder / "hands.npz", save_hands)
 
 
 def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: str) -> None:
     try:
+        import onnx
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError("Exporting needs the extra onnx: pip install 'digitvae[onnx]'.") from error
@@ -88,7 +93,20 @@ def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: s
             verbose=False,
         )
     assert program is not None
-    _aside(path, program.save)
+    graph = program.model_proto
+    weights = {name: (list(t.shape), t.numel() * 4) for name, t in module.state_dict().items()}
+    for stored in graph.graph.initializer:
+        if stored.name in weights:
+            shape, size = weights[stored.name]
+            assert (list(stored.dims), stored.data_type) == (shape, onnx.TensorProto.FLOAT)
+            stored.ClearField("raw_data")
+            stored.data_location = onnx.TensorProto.EXTERNAL
+            # Where they truly lie, and how, is for the studio to know: it hands them over as they are to be.
+            for key, value in (("location", "model.safetensors"), ("offset", "0"), ("length", str(size))):
+                stored.external_data.add(key=key, value=value)
+    for node in graph.graph.node:  # where in whose source each came from: ten times the size of the rest
+        node.ClearField("metadata_props")
+    _aside(path, lambda aside: aside.write_bytes(graph.SerializeToString()))
 
 
 def _aside(path: Path, save: Callable[[Path], object]) -> None:

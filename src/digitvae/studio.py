@@ -1,9 +1,9 @@
 """Labelled digits, drawn without PyTorch: what `digitvae generate` runs on, so that it starts at once.
 
-A model folder that can draw holds ``draw.onnx`` (noise and label to image), ``style.onnx`` (image and label to the
-noise that would draw it) and ``hands.npz`` (what a writer's digits share), as `digitvae.export` writes them. Digits
-come in chunks of fixed size; each chunk's noise depends on the seed and its number alone, so the same digits come out
-whoever draws which chunk, and memory does not grow with their number.
+A model folder that can draw holds, beside its weights, ``draw.onnx`` (noise and label to image), ``style.onnx`` (image
+and label to the noise that would draw it) and ``hands.npz`` (what a writer's digits share), as `digitvae.export` writes
+them. Digits come in chunks of fixed size; each chunk's noise depends on the seed and its number alone, so the same
+digits come out whoever draws which chunk, and memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ MAX_HANDS = 2**20
 
 _STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4}
 """Kinds of random streams that one seed gives."""
+
+_WEIGHTS = {"draw.onnx": ("prior.", "decoder."), "style.onnx": ("prior.", "encoder.body.", "encoder.loc.")}
+"""Beginnings of the names of the weights that each computation needs."""
 
 Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.integer[Any]]
@@ -232,6 +235,7 @@ def stream(seed: int, kind: str, number: int) -> np.random.Generator:
 
 def _session(path: Path, threads: int) -> InferenceSession:
     import onnxruntime
+    from safetensors.numpy import load_file
 
     if not path.is_file():
         raise RunError(
@@ -241,6 +245,10 @@ def _session(path: Path, threads: int) -> InferenceSession:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
+        kept = load_file(path.parent / "model.safetensors").items()
+        weights = {f"model.{k}": w.astype(np.float32) for k, w in kept if k.startswith(_WEIGHTS[path.name])}
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
+        options.add_external_initializers(list(weights), values)
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds of exception, none with a common base
         raise RunError(f"{path} is damaged; install digitvae again, or export the model anew.") from error
@@ -249,6 +257,6 @@ def _session(path: Path, threads: int) -> InferenceSession:
 def _hands(path: Path) -> Hands:
     try:
         with np.load(path, allow_pickle=False) as there:
-            return Hands(there["common"], there["own"])
+            return Hands(*(there[name] for name in ("common", "own", "mean", "scale")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged; install digitvae again, or export the model anew.") from error

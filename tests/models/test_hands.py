@@ -9,12 +9,17 @@ from digitvae.errors import InputError
 from digitvae.models.hands import Hands
 
 
+def plain(common, own):
+    """Hands whose styles are standard Normal as they come."""
+    return Hands(common, own, np.zeros((10, len(common))), np.eye(len(common)))
+
+
 def some_hands(latent=3, seed=0):
     """Random covariances that leave something to single digits."""
     rng = np.random.default_rng(seed)
     turn, _ = np.linalg.qr(rng.normal(size=(latent, latent)))
     shares = rng.dirichlet([2, 1, 2], latent).T
-    return Hands(*((turn * share) @ turn.T for share in shares[:2]))
+    return plain(*((turn * share) @ turn.T for share in shares[:2]))
 
 
 def written(hands, writers, digits, seed=0):
@@ -77,6 +82,16 @@ def test_a_hand_is_the_mean_given_its_digits():
     np.testing.assert_allclose(np.concatenate([found.common, found.own[3]]), expected, atol=0.03)
 
 
+def test_examples_are_brought_to_the_scale_of_hands():
+    """Styles that are shifted for each class and stretched tell the same hand as before they were."""
+    hands, labels = some_hands(latent=2), np.array([3, 3, 8])
+    noise = np.array([[1.0, -0.5], [0.7, 0.2], [-0.4, 1.5]])
+    mean, scale = np.random.default_rng(0).normal(size=(10, 2)), np.array([[2.0, 0.3], [0.3, 0.5]])
+    odd = Hands(hands.common, hands.own, mean, scale)
+    found = odd.like(noise @ np.linalg.inv(scale) + mean[labels], labels)
+    np.testing.assert_allclose(found.common, hands.like(noise, labels).common, atol=1e-9)
+
+
 def test_draws_given_examples_scatter_around_the_mean():
     hands, labels, rng = some_hands(), np.array([1, 4]), np.random.default_rng(0)
     noise = rng.normal(size=(2, 3))
@@ -97,7 +112,7 @@ def test_many_examples_tell_the_hand():
 
 def test_examples_of_a_hand_that_leaves_nothing_open():
     """Where hands explain all, two different examples of a class meet in the middle."""
-    hands = Hands(0.6 * np.eye(2), 0.4 * np.eye(2))
+    hands = plain(0.6 * np.eye(2), 0.4 * np.eye(2))
     found = hands.like(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([2, 2]))
     np.testing.assert_allclose(found.common + found.own[2], 0.5, atol=1e-4)
 

@@ -41,8 +41,11 @@ class Hands:
     Attributes:
         common: Of what all digits of a hand share, shape (latent, latent).
         own: Of what a hand's digits of one class share beside that, shape (latent, latent).
+        mean: Mean style of real digits of each class, shape (10, latent): a model's styles of real digits are not quite
+            standard Normal.
+        scale: What makes the rest standard Normal, shape (latent, latent): ``(style - mean[label]) @ scale``.
 
-    >>> hands = Hands(0.5 * np.eye(2), 0.2 * np.eye(2))
+    >>> hands = Hands(0.5 * np.eye(2), 0.2 * np.eye(2), np.zeros((10, 2)), np.eye(2))
     >>> rng = np.random.default_rng(0)
     >>> hands.noise(hands.draw(rng), np.array([7, 7, 1]), rng).shape
     (3, 2)
@@ -50,6 +53,8 @@ class Hands:
 
     common: Array
     own: Array
+    mean: Array
+    scale: Array
 
     @classmethod
     def estimated(cls, noise: Array, writers: Groups, labels: Groups) -> Self:
@@ -72,16 +77,18 @@ class Hands:
         # Less the mean of each class, which all writers have in common.
         sums, count = np.zeros((CLASSES, noise.shape[1])), np.bincount(labels, minlength=CLASSES)
         np.add.at(sums, labels, noise)
-        noise = noise - (sums / count.clip(1)[:, None])[labels]
+        mean = sums / count.clip(1)[:, None]
+        noise = noise - mean[labels]
         values, vectors = np.linalg.eigh(noise.T @ noise / len(noise))
-        noise = noise @ (vectors / np.sqrt(values.clip(1e-9))) @ vectors.T
+        scale = (vectors / np.sqrt(values.clip(1e-9))) @ vectors.T
+        noise = noise @ scale
         cells, same_count = _products(noise, writers * np.int64(CLASSES) + labels)
         every, pairs = _products(noise, writers)
         if same_count == 0 or pairs == same_count:
             raise InputError("Hands need writers with two digits of one class and with digits of two classes.")
         common = _between(0.0, (every - cells) / (pairs - same_count), 1.0)
         both = _between(0.0, cells / same_count, 1.0)
-        return cls(common, _between(0.0, both - common, np.eye(len(common)) - common))
+        return cls(common, _between(0.0, both - common, np.eye(len(common)) - common), mean, scale)
 
     def draw(self, rng: np.random.Generator) -> Hand:
         """A new hand."""
@@ -103,11 +110,12 @@ class Hands:
         All is Normal, so this is Bayes' rule without any approximation.
 
         Args:
-            noise: Styles of the examples, shape (n, latent).
+            noise: Styles of the examples, shape (n, latent), as a model finds them.
             labels: What they are, 0 to 9, shape (n,).
             rng: Draws what the examples leave open.
         """
         latent = len(self.common)
+        noise = (noise - self.mean[labels]) @ self.scale
         # The unknown is common, then own of each class: one long vector. The examples of a class tell as much of it as
         # their mean does.
         prior: Array = np.kron(np.diag([0.0] + [1.0] * CLASSES), self.own)
