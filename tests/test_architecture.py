@@ -25,7 +25,7 @@ ROWS: list[list[set[str]]] = [
     [{"models"}],
     [{"objective"}],
     [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
-    [{"latent", "morphometry", "studio"}, {"generation", "handwriting"}, {"inking", "texts"}],
+    [{"latent", "morphometry", "studio"}, {"generation", "handwriting", "styling", "restoration"}, {"inking", "texts"}],
     [{"evaluation"}],
     [{"figures", "export"}, {"report"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
@@ -45,6 +45,7 @@ FORBIDDEN = {
     "studio": {"torch"},
     "handwriting": {"torch"},
     "texts": {"torch"},
+    "styling": {"torch"},
     "morphometry": {"torch.nn"},
 }
 """Other packages that a room must not import (the column "what must not")."""

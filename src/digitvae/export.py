@@ -24,14 +24,14 @@ from digitvae.models.vae import VAE
 
 
 class _Draw(nn.Module):
-    """Noise and label to the grey levels of an image."""
+    """Noise and weights of the labels to the grey levels of an image."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
-        given = self.model.given(label)
+    def forward(self, noise: Tensor, weights: Tensor) -> Tensor:
+        given = self.model.given(weights)
         assert isinstance(given.prior, FlowPrior)
         return (255 * given.decode(given.prior.to_code(noise)).mean).round().to(torch.uint8)
 
@@ -65,7 +65,8 @@ def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
         raise InputError("Only a model with model.classes 10 and model.prior flow can draw digits that are asked for.")
     noise, label = torch.zeros(2, model.latent_dim), torch.tensor([0, 1])
     model.eval()
-    _export(folder / "draw.onnx", _Draw(model), {"noise": noise, "label": label}, "image")
+    weights = torch.eye(model.classes)[:2]
+    _export(folder / "draw.onnx", _Draw(model), {"noise": noise, "weights": weights}, "image")
     _export(folder / "style.onnx", _Style(model), {"image": torch.zeros(2, 1, 28, 28), "label": label}, "noise")
 
     def save_hands(aside: Path) -> None:

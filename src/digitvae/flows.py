@@ -79,7 +79,7 @@ class FlowPrior(nn.Module):
         self.label: Tensor | None = None
 
     def given(self, label: Tensor | None) -> Self:
-        """The prior, with the same weights, for images of these labels: int64, shape (batch,)."""
+        """The prior, with the same weights, for images of these labels, as `VAE.given` takes them."""
         other = copy.copy(self)
         other.label = label
         return other

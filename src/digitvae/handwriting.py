@@ -6,6 +6,7 @@ signs) is not learned, as MNIST has no lines: it is drawn for each hand from the
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,23 @@ def write(
         digits = drawn[start : start + len(own)]
         start += len(own)
         yield _set(text, number, digits, pen_of(studio, number), height, rng)
+
+
+def page(lines: Sequence[Line]) -> Line:
+    """Lines one below the other, as one: its boxes are those of all lines, its text has a line break between them.
+
+    Args:
+        lines: At least one.
+    """
+    tops = np.cumsum([0] + [len(line.ink) for line in lines])[:-1]
+    height = int(tops[-1]) + len(lines[-1].ink)
+    canvas = np.zeros((height, max(line.ink.shape[1] for line in lines)), np.uint8)
+    boxes = []
+    for line, top in zip(lines, tops.tolist(), strict=True):
+        rows = canvas[top : top + len(line.ink), : line.ink.shape[1]]
+        np.maximum(rows, line.ink, out=rows)
+        boxes += [dataclasses.replace(box, top=box.top + top) for box in line.boxes]
+    return Line(canvas, tuple(boxes), "\n".join(line.text for line in lines), lines[0].hand)
 
 
 def check_text(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from typing import Any
 
@@ -15,6 +16,9 @@ from digitvae.errors import InputError
 Pixels = npt.NDArray[np.uint8]
 
 BLACK, WHITE = "#000000", "#ffffff"
+
+MAX_SHEET = 10_000
+"""Digits on a sheet, at most."""
 
 _TOLERANCE = 0.15
 """Pixels by which an outline may be simplified."""
@@ -38,6 +42,51 @@ def paint(ink: Pixels, colour: str = BLACK, paper: str = WHITE) -> Pixels:
     mixed = (1 - share) * np.array(_rgb(paper), np.float32) + share * np.array(_rgb(colour), np.float32)
     painted: Pixels = np.rint(mixed).astype(np.uint8)
     return painted
+
+
+def resized(images: Pixels, side: int) -> Pixels:
+    """Digits in another size, by bicubic resampling.
+
+    Args:
+        images: uint8, shape (n, height, width).
+        side: The new height and width, in pixels.
+
+    Returns:
+        uint8, shape (n, side, side).
+
+    Raises:
+        InputError: If the size is out of range.
+    """
+    if not 8 <= side <= 512:
+        raise InputError(f"The size of digits must be 8 to 512 pixels, not {side}.")
+    if images.shape[1:] == (side, side):
+        return images
+    made = [np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)) for image in images]
+    return np.stack(made)
+
+
+def sheet(images: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
+    """Digits side by side, in rows from left to right.
+
+    Args:
+        images: uint8, ink is 255, shape (n, height, width).
+        columns: Digits in a row; as many as make the sheet square where None.
+        gap: Pixels of paper between digits.
+
+    Returns:
+        uint8, shape (height of the sheet, width of the sheet).
+
+    >>> sheet(np.zeros((5, 28, 28), np.uint8)).shape
+    (58, 88)
+    """
+    n, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    whole = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap), np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        whole[top : top + height, left : left + width] = image
+    return whole
 
 
 def as_png(image: Pixels, dpi: int = 300) -> bytes:

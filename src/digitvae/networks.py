@@ -169,6 +169,8 @@ class MLPDecoder(nn.Module):
 def one_hot(label: Tensor | None, classes: int, like: Tensor) -> Tensor | None:
     """Labels as vectors of zeros and a one for codes `like`, shape (..., classes); None where there are no classes.
 
+    Labels that are such vectors already, or mixtures of them (floating point), stay as they are.
+
     Raises:
         InputError: If there are classes and no labels.
     """
@@ -176,7 +178,8 @@ def one_hot(label: Tensor | None, classes: int, like: Tensor) -> Tensor | None:
         return None
     if label is None:
         raise InputError("This model is conditioned on the digit: say which, with given(labels).")
-    return nn.functional.one_hot(label, classes).to(like.dtype).expand(*like.shape[:-1], -1)
+    hot = label if label.is_floating_point() else nn.functional.one_hot(label, classes)
+    return hot.to(like.dtype).expand(*like.shape[:-1], -1)
 
 
 def _basis(latent_dim: int, activation: str, basis: str, frequency: int) -> tuple[nn.Module | None, int, str]:

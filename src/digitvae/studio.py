@@ -1,6 +1,6 @@
 """Labelled digits, drawn without PyTorch: what `digitvae generate` runs on, so that it starts at once.
 
-A model folder that can draw holds, beside its weights, ``draw.onnx`` (noise and label to image), ``style.onnx`` (image
+A model folder that can draw holds, beside its weights, ``draw.onnx`` (noise and digit to image), ``style.onnx`` (image
 and label to the noise that would draw it) and ``hands.npz`` (what a writer's digits share), as `digitvae.export` writes
 them. Digits come in chunks of fixed size; each chunk's noise depends on the seed and its number alone, so the same
 digits come out whoever draws which chunk, and memory does not grow with their number.
@@ -36,6 +36,14 @@ MAX_DIGITS = 2**40
 MAX_HANDS = 2**20
 """Hands in one set of digits, at most."""
 
+HANDS = range(2**40)
+"""Numbers of hands."""
+
+MAX_EXAMPLES = 1000
+"""Digits that a hand is learned from, at most."""
+
+_GUESTS = 2**41  # numbers of learned hands begin here
+
 _STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4}
 """Kinds of random streams that one seed gives."""
 
@@ -44,6 +52,7 @@ _WEIGHTS = {"draw.onnx": ("prior.", "decoder."), "style.onnx": ("prior.", "encod
 
 Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +62,13 @@ class Batch:
     Attributes:
         images: uint8, ink is 255, shape (n, 28, 28).
         labels: uint8, shape (n,).
+        noise: Their styles, shape (n, latent).
         hands: Who wrote each, int32, shape (n,); None where each digit is another hand's.
     """
 
     images: Images
     labels: Images
+    noise: Floats
     hands: npt.NDArray[np.int32] | None
 
 
@@ -77,6 +88,7 @@ class Studio:
         self.threads = threads or (os.cpu_count() or 1)
         self._drawing = _session(folder / "draw.onnx", self.threads)
         self._styling: InferenceSession | None = None
+        self._guests: list[Hand] = []
         self.latent_dim = int(self._drawing.get_inputs()[0].shape[1])
         self.hands = _hands(folder / "hands.npz")
 
@@ -89,12 +101,13 @@ class Studio:
         """
         return cls(find_model(model), threads)
 
-    def draw(self, noise: npt.NDArray[np.floating[Any]], labels: Integers) -> Images:
+    def draw(self, noise: Floats, labels: Integers | Floats) -> Images:
         """Draw digits.
 
         Args:
             noise: Their styles, standard Normal where they are to be as varied as real ones; shape (n, latent).
-            labels: What to draw, 0 to 9, shape (n,).
+            labels: What to draw: integers from 0 to 9, shape (n,), or weights of the ten digits, shape (n, 10), which
+                draw something between digits.
 
         Returns:
             uint8, shape (n, 28, 28).
@@ -102,11 +115,13 @@ class Studio:
         Raises:
             InputError: If the shapes do not fit or a label is no digit.
         """
-        labels = np.asarray(labels)
-        if noise.shape != (len(labels), self.latent_dim):
-            raise InputError(f"Styles need shape ({len(labels)}, {self.latent_dim}), not {noise.shape}.")
-        check_labels(labels)
-        feed = {"noise": noise.astype(np.float32), "label": labels.astype(np.int64)}
+        weights: npt.NDArray[Any] = np.asarray(labels)
+        if noise.shape != (len(weights), self.latent_dim):
+            raise InputError(f"Styles need shape ({len(weights)}, {self.latent_dim}), not {noise.shape}.")
+        if weights.shape != (len(weights), CLASSES):
+            check_labels(weights)
+            weights = np.eye(CLASSES)[weights]
+        feed = {"noise": noise.astype(np.float32), "weights": weights.astype(np.float32)}
         images: Images = self._drawing.run(None, feed)[0]
         return images.reshape(-1, 28, 28)
 
@@ -136,9 +151,28 @@ class Studio:
         Raises:
             InputError: If the number is negative.
         """
-        if number < 0:
-            raise InputError(f"Hands are numbered from 0 on, so there is no hand {number}.")
+        if number - _GUESTS in range(len(self._guests)):
+            return self._guests[number - _GUESTS]
+        if number not in HANDS:
+            raise InputError(f"Hands are numbered from 0 to {HANDS[-1]:,}, so there is no hand {number}.")
         return self.hands.draw(stream(0, "hands", number))
+
+    def learn(self, images: Images, labels: Integers) -> int:
+        """Learn a hand from some of its digits, one to a thousand: the number that it has in this studio from now on.
+
+        It is the mean of all hands that could have written them: few examples give a hand that is near to the usual.
+
+        Args:
+            images: uint8, ink is 255, shape (n, 28, 28).
+            labels: What they are, 0 to 9, shape (n,).
+
+        Raises:
+            InputError: If the shapes do not fit, a label is no digit, or there are no examples or too many.
+        """
+        if not 1 <= len(images) <= MAX_EXAMPLES:
+            raise InputError(f"A hand is learned from 1 to {MAX_EXAMPLES:,} digits, not {len(images):,}.")
+        self._guests.append(self.hands.like(self.style(images, labels), np.asarray(labels)))
+        return _GUESTS + len(self._guests) - 1
 
     def digits(
         self,
@@ -179,16 +213,39 @@ class Studio:
             labels = (order[:size] if digit is None else np.full(size, digit)).astype(np.uint8)
             if hands:
                 who = ((first + np.arange(size)) * hands // count).astype(np.int32)
-                noise = np.concatenate(
-                    [
-                        self.hands.noise(self.hand(int(one)), labels[who == one], rng, temperature)
-                        for one in np.unique(who)
-                    ]
-                )
-                yield Batch(self.draw(noise, labels), labels, who)
+                noise = self._by_hands(who, labels, rng, temperature)
+                yield Batch(self.draw(noise, labels), labels, noise, who)
             else:
                 noise = temperature * rng.normal(size=(CHUNK, self.latent_dim))[:size]
-                yield Batch(self.draw(noise, labels), labels, None)
+                yield Batch(self.draw(noise, labels), labels, noise, None)
+
+    def listed(self, hands: Integers, labels: Integers, *, seed: int = 0, temperature: float = 1.0) -> Iterator[Batch]:
+        """Draw what a list says, in its order, a chunk at a time.
+
+        Args:
+            hands: Number of the hand that writes each digit, shape (n,).
+            labels: Which digit, shape (n,).
+            seed: Seed of what differs each time that a hand writes.
+            temperature: As in `digits`.
+
+        Raises:
+            InputError: If a number is out of its range.
+        """
+        check_temperature(temperature)
+        check_labels(labels)
+        for chunk in range(chunk_count(len(labels))):
+            rows = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
+            who, what = hands[rows].astype(np.int32), labels[rows].astype(np.uint8)
+            noise = self._by_hands(who, what, stream(seed, "chunks", chunk), temperature)
+            yield Batch(self.draw(noise, what), what, noise, who)
+
+    def _by_hands(self, hands: Integers, labels: Integers, rng: np.random.Generator, temperature: float) -> Floats:
+        """Styles of digits, each by its hand; the hands take their turns in the order of their numbers."""
+        noise = np.empty((len(labels), self.latent_dim))
+        for one in np.unique(hands):
+            rows = hands == one
+            noise[rows] = self.hands.noise(self.hand(int(one)), labels[rows], rng, temperature)
+        return noise
 
 
 def chunk_count(count: int) -> int:
@@ -208,7 +265,7 @@ def check_temperature(temperature: float) -> None:
         raise InputError(f"The temperature must be 0 or more, not {temperature}.")
 
 
-def check_labels(labels: Integers) -> None:
+def check_labels(labels: npt.NDArray[Any]) -> None:
     """Raise InputError where a label is no digit."""
     wrong = labels[(labels < 0) | (labels >= CLASSES)]
     if len(wrong):

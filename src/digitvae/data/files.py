@@ -1,8 +1,10 @@
 """Opening files with clear errors, reading no more than is due, and writing aside before replacing."""
 
+import contextlib
 import os
 import secrets
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -67,6 +69,26 @@ def write_aside(path: str | Path, write: Callable[[IO[bytes]], Any], overwrite: 
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error}): check the folder and the space on its disk.") from error
+
+
+@contextlib.contextmanager
+def folder_aside(path: str | Path) -> Iterator[Path]:
+    """A new folder beside `path`, to be filled; it takes that name if all goes well, and is removed if not.
+
+    Raises:
+        RunError: when `path` exists, or when it cannot be written.
+    """
+    path = Path(path)
+    refuse_existing(path, False)
+    aside = aside_of(path)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error}): check the folder and the space on its disk.") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def aside_of(path: Path) -> Path:

@@ -41,8 +41,8 @@ class Sink(abc.ABC):
 
     folder = False
 
-    def __init__(self, path: Path, count: int) -> None:
-        self.path, self.count, self.added = path, count, 0
+    def __init__(self, path: Path, count: int, side: int) -> None:
+        self.path, self.count, self.side, self.added = path, count, side, 0
         self.aside = aside_of(path)
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class Sink(abc.ABC):
                 self.aside.unlink(missing_ok=True)
 
     def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
-        """Write some more digits: uint8 (n, 28, 28), labels (n,), and who wrote them, (n,).
+        """Write some more digits: uint8 (n, side, side), labels (n,), and who wrote them, (n,).
 
         Raises:
             RunError: If they cannot be written.
@@ -130,7 +130,7 @@ class _NpzSink(Sink):
         self.labels: list[Pixels] = []
         self.hands: list[Numbers] = []
         self.archive = zipfile.ZipFile(self.aside, "x", zipfile.ZIP_DEFLATED, compresslevel=1)
-        self.images = self._member("images", np.dtype(np.uint8), (self.count, 28, 28))
+        self.images = self._member("images", np.dtype(np.uint8), (self.count, self.side, self.side))
 
     def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
         self.images.write(images.tobytes())
@@ -171,7 +171,9 @@ class _IdxSink(Sink):
         split = max(0, min(len(images), self.parts["train"] - self.added))
         for part, place in (("train", slice(None, split)), ("t10k", slice(split, None))):
             if len(images[place]):
-                self._file(part, "images", 0x08, (self.parts[part], 28, 28)).write(images[place].tobytes())
+                self._file(part, "images", 0x08, (self.parts[part], self.side, self.side)).write(
+                    images[place].tobytes()
+                )
                 self._file(part, "labels", 0x08, (self.parts[part],)).write(labels[place].astype(np.uint8).tobytes())
                 if hands is not None:
                     content = hands[place].astype(">i4").tobytes()
@@ -235,7 +237,7 @@ class _ParquetSink(Sink):
             self.file.close()
 
 
-def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) -> Sink:
+def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False, side: int = 28) -> Sink:
     """A sink for `count` digits.
 
     Args:
@@ -243,6 +245,7 @@ def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) 
         kind: One of `FORMATS`.
         count: How many digits will be added, all in all; ``npz`` and ``idx`` say it at their beginning.
         overwrite: Whether what lies at `path` may be replaced.
+        side: Height and width of each digit, in pixels.
 
     Raises:
         InputError: If there are no digits, or more than the formats can say.
@@ -254,8 +257,28 @@ def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False) 
     refuse_existing(Path(path), overwrite)
     if Path(path).is_dir() and not _is_ours(Path(path)):
         raise RunError(f"{path} is a folder of other things, so it is not overwritten; choose another name.")
+    if kind not in FORMATS:
+        raise InputError(f"There is no format '{kind}'; use one of: {', '.join(FORMATS)}.")
     kinds: dict[str, type[Sink]] = {"npz": _NpzSink, "idx": _IdxSink, "png": _FolderSink, "parquet": _ParquetSink}
-    return kinds[kind](Path(path), count)
+    return kinds[kind](Path(path), count, side)
+
+
+def format_of(path: Path, asked: str | None = None) -> str:
+    """The format that is asked for, or else that of the ending; what has no ending is a folder of class folders.
+
+    Raises:
+        InputError: If the ending says nothing.
+    """
+    if asked is not None:
+        return asked
+    ending = path.suffix.lower().removeprefix(".")
+    if ending in ("npz", "parquet"):
+        return ending
+    if ending:
+        raise InputError(
+            f"'{path}' does not say its format; end it in .npz or .parquet, or name one: {', '.join(FORMATS)}."
+        )
+    return "png"
 
 
 def _is_ours(folder: Path) -> bool:

@@ -99,7 +99,8 @@ class VAE(nn.Module):
                 network.center(mean)
 
     def given(self, label: Tensor | None) -> VAE:
-        """The model, with the same weights, for images of these labels: int64, shape (batch,).
+        """The model, with the same weights, for images of these labels: int64, shape (batch,), or weights of the
+        labels, which mix digits, shape (batch, classes).
 
         A model that is not conditioned on labels is the same for all.
         """

@@ -1,0 +1,201 @@
+"""Commands that draw: labelled digits, and numbers in one hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import track
+
+from digitvae.cli.app import app, screen
+from digitvae.cli.inputs import named_digits, read_lines, read_list
+from digitvae.errors import InputError
+
+if TYPE_CHECKING:
+    from digitvae.handwriting import Line
+    from digitvae.studio import Batch, Studio
+
+ModelOption = Annotated[str, typer.Option(help="Model that draws: shipped, or a folder that was exported.")]
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same bytes.")]
+TemperatureOption = Annotated[float, typer.Option(help="1 is as varied as real digits, less is more legible.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")]
+SlantOption = Annotated[float | None, typer.Option(help="Degrees from the vertical; to the right is positive.")]
+ThicknessOption = Annotated[float | None, typer.Option(help="Of the strokes, in pixels of 28.")]
+WidthOption = Annotated[float | None, typer.Option(help="Of the ink, in pixels of 28.")]
+
+PICTURES = (".png", ".svg")
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option("-o", "--out", help="File or folder; the ending chooses the format.")],
+    count: Annotated[int | None, typer.Option("-n", "--count", help="How many; 64 where left out.")] = None,
+    digit: Annotated[int | None, typer.Option(help="Which digit; all ten alike where left out.")] = None,
+    kind: Annotated[str | None, typer.Option("--format", help="npz, idx, png or parquet.")] = None,
+    grid: Annotated[bool, typer.Option("--grid", help="One picture with all digits side by side.")] = False,
+    hands: Annotated[int, typer.Option(help="Writers that share the digits evenly; 0: each digit is another's.")] = 0,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with columns hand,label: who writes what, a row a digit.")
+    ] = None,
+    slant: SlantOption = None,
+    thickness: ThicknessOption = None,
+    width: WidthOption = None,
+    size: Annotated[int, typer.Option(help="Height and width of each digit, in pixels.")] = 28,
+    invert: Annotated[bool, typer.Option("--invert", help="Dark ink on light paper.")] = False,
+    seed: SeedOption = 0,
+    temperature: TemperatureOption = 1.0,
+    model: ModelOption = "studio",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw labelled digits that nobody wrote.
+
+    Examples: `digitvae generate --digit 7 -n 64 --grid -o sevens.png` - `digitvae generate -n 60000 -o digits.npz` -
+    `digitvae generate -n 5000 --hands 50 --format idx -o digits/` - `digitvae generate --thickness 4 --grid -o b.png`
+    """
+    from digitvae.data.files import refuse_existing, write_aside
+    from digitvae.data.sinks import format_of, open_sink
+    from digitvae.inking import MAX_SHEET, as_png, resized, sheet
+    from digitvae.studio import CHUNK, Studio
+
+    refuse_existing(out, overwrite)
+    studio = Studio.load(model)
+    if labels is not None:
+        if count is not None or digit is not None or hands:
+            raise InputError("--labels says how many digits, which, and whose: leave out -n, --digit and --hands.")
+        who, what = read_list(labels)
+        count, batches = len(what), studio.listed(who, what, seed=seed, temperature=temperature)
+    else:
+        count = 64 if count is None else count
+        batches = studio.digits(count, digit=digit, hands=hands, seed=seed, temperature=temperature)
+    given = {"slant": slant, "thickness": thickness, "width": width}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if wanted:
+        batches = _set_knobs(studio, batches, wanted)
+    if grid:
+        if out.suffix.lower() != ".png" or kind is not None:
+            raise InputError("A --grid is one PNG picture: end --out in .png and leave out --format.")
+        if count > MAX_SHEET:
+            raise InputError(
+                f"A --grid holds up to {MAX_SHEET:,} digits, not {count:,}; write them to a file or folder."
+            )
+        images = resized(np.concatenate([batch.images for batch in batches]), size)
+        picture = sheet(images)
+        write_aside(out, lambda file: file.write(as_png(255 - picture if invert else picture)), overwrite)
+    else:
+        with open_sink(out, format_of(out, kind), count, overwrite, size) as sink:
+            shown = track(
+                batches, "Drawing", -(-count // CHUNK), console=screen, transient=True, disable=count <= CHUNK
+            )
+            for batch in shown:
+                images = resized(batch.images, size)
+                sink.add(255 - images if invert else images, batch.labels, batch.hands)
+    screen.print(f"{count:,} digits: {out}", soft_wrap=True)
+
+
+@app.command()
+def write(
+    texts: Annotated[list[str] | None, typer.Argument(help="Numbers to write, a line each.")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .png or .svg, or a folder for a file a line.")] = Path(
+        "note.png"
+    ),
+    source: Annotated[Path | None, typer.Option("--from", help="A text file with a number on each line.")] = None,
+    hand: Annotated[int, typer.Option(help="Number of the hand; the same number always writes alike.")] = 0,
+    like: Annotated[list[Path] | None, typer.Option(help="Example digits of a hand; may be repeated.")] = None,
+    height: Annotated[int, typer.Option(help="Of a digit, in pixels.")] = 64,
+    dpi: Annotated[int, typer.Option(help="Dots per inch that a PNG says of itself.")] = 300,
+    ink: Annotated[str, typer.Option(help="Colour of the ink: a name such as navy, or #rrggbb.")] = "#000000",
+    paper: Annotated[str, typer.Option(help="Colour of the paper.")] = "#ffffff",
+    boxes: Annotated[Path | None, typer.Option(help="A JSON file for the box of every character.")] = None,
+    seed: SeedOption = 0,
+    temperature: TemperatureOption = 1.0,
+    model: ModelOption = "studio",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write numbers as one person would.
+
+    Examples: `digitvae write "2026-11-23" "1,024.50" -o note.png` - `digitvae write 0123456789 --hand 42 --ink navy
+    -o mine.svg` - `digitvae write 90210 --like my3.png --like my7.png` - `digitvae write --from numbers.txt -o lines/`
+    """
+    from digitvae.data.files import refuse_existing, write_aside
+    from digitvae.handwriting import page
+    from digitvae.handwriting import write as write_lines
+    from digitvae.studio import Studio
+
+    wanted = list(texts or [])
+    if like:  # the shell may spread the examples: --like a.png b.png
+        like += [Path(text) for text in wanted if Path(text).is_file()]
+        wanted = [text for text in wanted if not Path(text).is_file()]
+    if source is not None:
+        wanted += read_lines(source)
+    if not wanted:
+        raise InputError(
+            'There is nothing to write: give a number, such as digitvae write "2026-11-23", or --from FILE.'
+        )
+    for path in (out, boxes):
+        if path is not None:
+            refuse_existing(path, overwrite)
+    studio = Studio.load(model)
+    if like:
+        hand = studio.learn(*named_digits(like))
+    lines = write_lines(studio, wanted, [hand] * len(wanted), height=height, seed=seed, temperature=temperature)
+    if out.suffix.lower() in PICTURES:
+        whole = page(list(lines))
+        _save_line(whole, out, ink, paper, dpi, overwrite)
+        found = {out.name: _boxes(whole)}
+    else:
+        if out.suffix:
+            raise InputError(f"'{out}' must end in .png or .svg, or be a folder.")
+        found = _save_folder(lines, len(wanted), out, ink, paper, dpi)
+    if boxes is not None:
+        content = (json.dumps(found, indent=1) + "\n").encode()
+        write_aside(boxes, lambda file: file.write(content), overwrite)
+    screen.print(f"{len(wanted):,} line{'s' * (len(wanted) != 1)}: {out}", soft_wrap=True)
+
+
+def _set_knobs(studio: Studio, batches: Iterator[Batch], wanted: Mapping[str, float]) -> Iterator[Batch]:
+    """Digits as they come, with knobs set."""
+    from digitvae.styling import Knobs, edit_styles
+
+    knobs = Knobs.load(studio)
+    for batch in batches:
+        edited = edit_styles(studio, knobs, batch.noise, batch.labels, wanted)
+        yield dataclasses.replace(batch, images=edited.images, noise=edited.noise)
+
+
+def _save_line(line: Line, out: Path, ink: str, paper: str, dpi: int, overwrite: bool) -> None:
+    from digitvae.data.files import write_aside
+    from digitvae.inking import as_png, as_svg, paint
+
+    if out.suffix.lower() == ".svg":
+        content = as_svg(line.ink, ink, paper).encode()
+    else:
+        content = as_png(paint(line.ink, ink, paper), dpi)
+    write_aside(out, lambda file: file.write(content), overwrite)
+
+
+def _save_folder(lines: Iterator[Line], count: int, out: Path, ink: str, paper: str, dpi: int) -> dict[str, Any]:
+    """A picture for each line in a new folder, which appears when all are there; their boxes by file."""
+    from digitvae.data.files import folder_aside
+
+    found = {}
+    with folder_aside(out) as aside:
+        for number, line in enumerate(track(lines, "Writing", count, console=screen, transient=True), 1):
+            name = f"line-{number:04d}.png"
+            _save_line(line, aside / name, ink, paper, dpi, False)
+            found[name] = _boxes(line)
+    return found
+
+
+def _boxes(line: Line) -> dict[str, Any]:
+    height, width = line.ink.shape
+    return {
+        "text": line.text,
+        "width": width,
+        "height": height,
+        "boxes": [dataclasses.asdict(box) for box in line.boxes],
+    }

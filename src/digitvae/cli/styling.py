@@ -1,0 +1,234 @@
+"""Commands that change digits: edit, interpolate, mix, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from digitvae.cli.app import app, screen
+from digitvae.cli.drawing import ModelOption, OverwriteOption, SeedOption, SlantOption, ThicknessOption, WidthOption
+from digitvae.cli.inputs import named_digits
+from digitvae.errors import InputError
+
+if TYPE_CHECKING:
+    from digitvae.studio import Studio
+
+Array = npt.NDArray[Any]
+
+DigitOption = Annotated[int | None, typer.Option(help="What the images show; a reader finds it where left out.")]
+PictureOption = Annotated[
+    Path, typer.Option("-o", "--out", help="A .png for one picture of all; a folder, .npz or .parquet.")
+]
+SizeOption = Annotated[int, typer.Option(help="Height and width of each digit in the picture, in pixels.")]
+
+SIDES = {
+    "top": np.s_[:14, :],
+    "bottom": np.s_[14:, :],
+    "left": np.s_[:, :14],
+    "right": np.s_[:, 14:],
+}
+"""Halves of an image that a mask may name."""
+
+
+@app.command()
+def edit(
+    images: Annotated[Path, typer.Argument(help="A picture, a folder of them, .npz, IDX or Parquet.")],
+    out: PictureOption,
+    slant: SlantOption = None,
+    thickness: ThicknessOption = None,
+    width: WidthOption = None,
+    digit: DigitOption = None,
+    size: SizeOption = 112,
+    model: ModelOption = "studio",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Set slant (degrees), thickness and width (pixels of 28) of digits; what they are stays.
+
+    Examples: `digitvae edit seven.png --slant 15 -o leaning.png` -
+    `digitvae edit digits/ --thickness 3.2 --width 18 -o bold.npz`
+    """
+    from digitvae.data.files import refuse_existing
+    from digitvae.studio import Studio
+    from digitvae.styling import Knobs, edit_images
+
+    refuse_existing(out, overwrite)
+    studio = Studio.load(model)
+    found, labels = named_digits([images], digit, strict=False)
+    given = {"slant": slant, "thickness": thickness, "width": width}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    edited = edit_images(studio, Knobs.load(studio), found, labels, wanted)
+    _save(out, edited.images, labels, size, overwrite)
+    got = (f"{name} {np.nanmean(getattr(edited.measured, name)):.1f} for {value:g}" for name, value in wanted.items())
+    screen.print(f"{', '.join(got) or 'Nothing changed'}: {out}", soft_wrap=True)
+
+
+@app.command()
+def interpolate(
+    a: Annotated[str, typer.Argument(help="A picture of a digit, a digit 0 to 9, or a code: numbers with commas.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    out: PictureOption,
+    steps: Annotated[int, typer.Option(help="Digits on the way, both ends included.")] = 11,
+    beyond: Annotated[float, typer.Option(help="How much farther to go at both ends, as a share of the way.")] = 0.0,
+    size: SizeOption = 112,
+    seed: SeedOption = 0,
+    model: ModelOption = "studio",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw the way from one digit to another, and beyond.
+
+    Examples: `digitvae interpolate 3 8 -o way.png` - `digitvae interpolate mine.png yours.png --beyond 0.5 -o way.png`
+    """
+    from digitvae.data.files import refuse_existing
+    from digitvae.studio import Studio
+    from digitvae.styling import between
+
+    refuse_existing(out, overwrite)
+    studio = Studio.load(model)
+    ends = _end(studio, a, seed, 0), _end(studio, b, seed, 1)
+    images = between(studio, *ends, steps=steps, beyond=beyond)
+    share = np.linspace(-beyond, 1 + beyond, steps)[:, None].clip(0, 1)
+    labels = ((1 - share) * ends[0][1] + share * ends[1][1]).argmax(1)
+    _save(out, images, labels, size, overwrite, columns=steps)
+    screen.print(f"{steps} digits: {out}", soft_wrap=True)
+
+
+@app.command()
+def mix(
+    digit_of: Annotated[str, typer.Option("--digit-of", help="A picture of a digit, or a digit 0 to 9.")],
+    style_of: Annotated[Path, typer.Option("--style-of", help="A picture whose style is taken, or a folder of them.")],
+    out: PictureOption,
+    size: SizeOption = 112,
+    model: ModelOption = "studio",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw the digit of one in the style of another.
+
+    Examples: `digitvae mix --digit-of 5 --style-of my7.png -o my5.png` -
+    `digitvae mix --digit-of a.png --style-of digits/ -o mixed.png`
+    """
+    from digitvae.data.files import refuse_existing
+    from digitvae.studio import Studio
+    from digitvae.styling import mix as mixed
+
+    refuse_existing(out, overwrite)
+    studio = Studio.load(model)
+    label = int(digit_of) if digit_of in _DIGITS else int(named_digits([Path(digit_of)])[1][0])
+    styles, style_labels = named_digits([style_of])
+    labels = np.full(len(styles), label)
+    _save(out, mixed(studio, labels, styles, style_labels), labels, size, overwrite)
+    screen.print(f"{len(labels):,} digit{'s' * (len(labels) != 1)} {label}: {out}", soft_wrap=True)
+
+
+@app.command()
+def restore(
+    image: Annotated[Path, typer.Argument(help="A picture of one digit.")],
+    out: PictureOption,
+    mask: Annotated[
+        str | None,
+        typer.Option(help="What is covered: top, bottom, left, right, or left,top,width,height in pixels of 28."),
+    ] = None,
+    denoise: Annotated[
+        bool, typer.Option("--denoise", help="Draw what can be seen anew too, without its noise.")
+    ] = False,
+    samples: Annotated[int, typer.Option("-n", "--samples", help="Draws.")] = 8,
+    digit: Annotated[int | None, typer.Option(help="What it is, where it is known.")] = None,
+    size: SizeOption = 112,
+    seed: SeedOption = 0,
+    model: ModelOption = "studio",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Fill in a covered part of a digit, or take noise away: several draws of what it may have been.
+
+    Examples: `digitvae restore half.png --mask right -o whole.png` -
+    `digitvae restore dusty.png --denoise -o clean.png`
+    """
+    from digitvae.checkpoint import load_model
+    from digitvae.data import load_digits
+    from digitvae.data.files import refuse_existing
+    from digitvae.restoration import restore as restored
+    from digitvae.rundir import find_model
+
+    if mask is None and not denoise:
+        raise InputError("Say what is covered with --mask, or --denoise, or both.")
+    refuse_existing(out, overwrite)
+    covered = _covered(mask)
+    found, _ = load_digits(image, screen.print)
+    if len(found.images) != 1:
+        raise InputError(f"{image} holds {len(found.images):,} digits; restore one at a time.")
+    vae, _ = load_model(find_model(model))
+    with screen.status("Restoring"):
+        drawn = restored(vae, found.images[0], covered, samples, digit, seed)
+    images = drawn.images if denoise else np.where(covered, drawn.images, found.images[0])
+    shown = np.concatenate([np.where(covered, 0, found.images[:1]), images]).astype(np.uint8)
+    if out.suffix.lower() == ".png":
+        _save(out, shown, np.zeros(0, np.int64), size, overwrite, columns=len(shown))
+    else:
+        labels = drawn.labels if drawn.labels is not None else np.zeros(len(images), np.int64)
+        _save(out, images, labels, size, overwrite)
+    read = "" if drawn.labels is None else " as " + ", ".join(str(label) for label in drawn.labels.tolist())
+    screen.print(f"{len(images)} draws{read}: {out}", soft_wrap=True)
+
+
+_DIGITS = [str(digit) for digit in range(10)]
+
+
+def _end(studio: Studio, text: str, seed: int, place: int) -> tuple[Array, Array]:
+    """A style and weights of the ten digits, of a picture, a digit or a code."""
+    from digitvae.studio import stream
+
+    if text in _DIGITS:
+        noise = stream(seed, "chunks", place).normal(size=studio.latent_dim)
+        return noise, np.eye(10)[int(text)]
+    if Path(text).exists():
+        images, labels = named_digits([Path(text)])
+        if len(images) != 1:
+            raise InputError(f"{text} holds {len(images):,} digits; give one.")
+        return studio.style(images, labels)[0], np.eye(10)[labels[0]]
+    digit, _, code = text.partition(":")
+    try:
+        noise = np.array([float(number) for number in code.split(",")])
+    except ValueError:
+        noise = np.zeros(0)
+    if digit not in _DIGITS or noise.shape != (studio.latent_dim,) or not np.isfinite(noise).all():
+        raise InputError(
+            f"'{text}' is no file, no digit and no code; a code is a digit, a colon and {studio.latent_dim} numbers "
+            "with commas."
+        )
+    return noise, np.eye(10)[int(digit)]
+
+
+def _covered(mask: str | None) -> npt.NDArray[np.bool_]:
+    covered = np.zeros((28, 28), bool)
+    if mask is None:
+        return covered
+    if mask in SIDES:
+        covered[SIDES[mask]] = True
+        return covered
+    try:
+        left, top, width, height = (int(number) for number in mask.split(","))
+    except ValueError as error:
+        raise InputError(f"'{mask}' is no mask; use {', '.join(SIDES)}, or left,top,width,height.") from error
+    if min(left, top) < 0 or min(width, height) < 1 or left + width > 28 or top + height > 28:
+        raise InputError(f"The mask {mask} is not within the 28 x 28 pixels of a digit.")
+    covered[top : top + height, left : left + width] = True
+    return covered
+
+
+def _save(out: Path, images: Array, labels: Array, size: int, overwrite: bool, columns: int | None = None) -> None:
+    """One picture of all digits where a PNG is asked for, else digits as `generate` writes them, 28 x 28."""
+    from digitvae.data.files import write_aside
+    from digitvae.data.sinks import format_of, open_sink
+    from digitvae.inking import MAX_SHEET, as_png, resized, sheet
+
+    if out.suffix.lower() == ".png":
+        if len(images) > MAX_SHEET:
+            raise InputError(f"A picture holds up to {MAX_SHEET:,} digits; write them to a folder, .npz or .parquet.")
+        content = as_png(sheet(resized(images, size), columns, gap=max(2, size // 14)))
+        write_aside(out, lambda file: file.write(content), overwrite)
+        return
+    with open_sink(out, format_of(out), len(images), overwrite) as sink:
+        sink.add(images, labels.astype(np.uint8))
