@@ -51,8 +51,11 @@ def studio_folder(tiny_model: VAE, tmp_path_factory: pytest.TempPathFactory) -> 
     from digitvae.export import export_studio
 
     path = tmp_path_factory.mktemp("studio") / "model"
+    shared = np.kron(np.full((10, 10), 0.5) + 0.2 * np.eye(10), np.eye(4)).reshape(10, 4, 10, 4)
+    hands = Hands(shared, np.zeros((10, 4)), np.tile(np.eye(4), (10, 1, 1)))
     save_model(path, tiny_model, Config().with_settings(TINY), "card")
-    export_studio(path, tiny_model, Hands(0.5 * np.eye(4), 0.2 * np.eye(4), np.zeros((10, 4)), np.eye(4)))
+    export_studio(path, tiny_model)
+    np.savez(path / "hands.npz", shared=hands.shared, mean=hands.mean, scale=hands.scale)
     return path
 
 

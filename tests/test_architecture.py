@@ -27,7 +27,7 @@ ROWS: list[list[set[str]]] = [
     [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
     [{"latent", "morphometry", "studio"}, {"generation", "handwriting", "styling", "restoration"}, {"inking", "texts"}],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report"}],
+    [{"figures", "export"}, {"report", "equipping"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
 ]
 

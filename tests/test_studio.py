@@ -11,7 +11,6 @@ from digitvae.config import Config
 from digitvae.errors import InputError, RunError
 from digitvae.export import export_studio
 from digitvae.generation import decode_images, encode_images
-from digitvae.models.hands import Hands
 from digitvae.models.vae import VAE
 from digitvae.studio import CHUNK, Studio, chunk_count
 
@@ -69,8 +68,8 @@ def test_hands_share_the_digits_evenly_and_stay_themselves(studio_tiny):
     assert np.bincount(hands).tolist() == [567, 567, 566]
     assert all(a <= b for a, b in pairwise(hands.tolist()))
     styles = [studio_tiny.hand(number) for number in (0, 1, 0)]
-    np.testing.assert_array_equal(styles[0].common, styles[2].common)
-    assert not np.array_equal(styles[0].common, styles[1].common)
+    np.testing.assert_array_equal(styles[0], styles[2])
+    assert not np.array_equal(styles[0], styles[1])
     assert drawn(studio_tiny, 10)[2] is None
     # Of one hand, two digits of a class are nearer to each other than those of two hands.
     flat = images.reshape(len(images), -1) / 255
@@ -118,10 +117,10 @@ def test_folders_that_cannot_draw_are_refused(studio_folder, tmp_path):
         shutil.copytree(studio_folder, broken)
         (broken / name).write_bytes(b"torn")
         with pytest.raises(RunError, match=problem):
-            Studio(broken)
+            _ = Studio(broken).hands
 
 
 def test_only_models_that_are_told_the_digit_are_exported(tmp_path):
     plain = VAE.from_config(Config().with_settings(["encoder=[8]", "decoder=[8]"]).model, 0)
     with pytest.raises(InputError, match="classes 10"):
-        export_studio(tmp_path, plain, Hands(np.eye(2), np.eye(2), np.zeros((10, 2)), np.eye(2)))
+        export_studio(tmp_path, plain)

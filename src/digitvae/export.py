@@ -13,13 +13,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from digitvae.errors import InputError, RunError
 from digitvae.flows import FlowPrior
-from digitvae.models.hands import Hands
 from digitvae.models.vae import VAE
 
 
@@ -49,13 +47,12 @@ class _Style(nn.Module):
         return given.prior.to_noise(given.encode(image).loc)[0]
 
 
-def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
-    """Write ``draw.onnx``, ``style.onnx`` and ``hands.npz`` into a model folder, beside its weights.
+def export_studio(folder: Path, model: VAE) -> None:
+    """Write ``draw.onnx`` and ``style.onnx`` into a model folder, beside its weights.
 
     Args:
         folder: The model folder.
         model: Its model: a VAE that is conditioned on the digit and has a ``flow`` prior.
-        hands: What the digits of a writer share, in the noise of that prior.
 
     Raises:
         InputError: If the model is of another kind, or the extra ``onnx`` is not installed.
@@ -68,12 +65,6 @@ def export_studio(folder: Path, model: VAE, hands: Hands) -> None:
     weights = torch.eye(model.classes)[:2]
     _export(folder / "draw.onnx", _Draw(model), {"noise": noise, "weights": weights}, "image")
     _export(folder / "style.onnx", _Style(model), {"image": torch.zeros(2, 1, 28, 28), "label": label}, "noise")
-
-    def save_hands(aside: Path) -> None:
-        with aside.open("wb") as file:
-            np.savez(file, **vars(hands))
-
-    _aside(folder / "hands.npz", save_hands)
 
 
 def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: str) -> None:

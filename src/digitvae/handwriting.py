@@ -213,7 +213,7 @@ def pen_of(studio: Studio, number: int) -> Pen:
 
 def _pen(studio: Studio, number: int) -> Pen:
     hand, labels = studio.hand(number), np.arange(10)
-    found = measure(studio.draw(hand.common + hand.own[labels], labels))
+    found = measure(studio.draw(hand, labels))
     # Where a hand's digits are all too faint to be measured, a usual pen.
     thickness = np.nanmedian(found.thickness) if np.isfinite(found.thickness).any() else 3.0
     slant = np.nanmedian(found.slant) if np.isfinite(found.slant).any() else 0.0

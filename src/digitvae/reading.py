@@ -8,7 +8,7 @@ on them anew each time. The first two were trained on MNIST's first 48,000 train
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -69,6 +69,7 @@ def train_reader(
     recipe: ReaderRecipe,
     seed: int,
     notify: Callable[[str], None] = lambda text: None,
+    order: Tensor | None = None,
 ) -> Reader:
     """Train a reader; the same seed gives the same weights on the same machine.
 
@@ -78,6 +79,8 @@ def train_reader(
         recipe: How.
         seed: Seed of weights, order and augmentation.
         notify: Told the epoch.
+        order: Positions of the digits of each step, int64, shape (steps, batch); the recipe's epochs, shuffled, where
+            left out.
 
     Returns:
         The reader, in evaluation mode, on the CPU.
@@ -97,26 +100,39 @@ def train_reader(
         reader.parameters(), weight_decay=recipe.weight_decay, fused=device.type in ("cpu", "cuda")
     )
     generator = torch.Generator(device).manual_seed(seed)
-    steps = max(1, len(pixels) // recipe.batch_size)
+    batches, steps = _epochs(len(pixels), recipe, generator, notify)
+    if order is not None:
+        batches, steps = iter(order.to(device)), len(order)
     precision = resolve_precision("auto", device)
     reader.train()
-    for epoch in range(recipe.epochs):
-        notify(f"epoch {epoch + 1} of {recipe.epochs}")
-        order = torch.randperm(len(pixels), generator=generator, device=device)
-        for step in range(steps):
-            index = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            x = unit_range(pixels[index])
-            if recipe.augmentation:
-                x = augment(x, recipe.augmentation, generator)
-            share = schedule("linear", 0.2, epoch * steps + step, recipe.epochs * steps)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * share
-            optimizer.zero_grad()
-            with matrix_products(precision):
-                loss = F.cross_entropy(reader(x.contiguous(memory_format=torch.channels_last)), truth[index])
-                loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+    for step, index in enumerate(batches):
+        x = unit_range(pixels[index])
+        if recipe.augmentation:
+            x = augment(x, recipe.augmentation, generator)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * schedule("linear", 0.2, step, steps)
+        optimizer.zero_grad()
+        with matrix_products(precision):
+            loss = F.cross_entropy(reader(x.contiguous(memory_format=torch.channels_last)), truth[index])
+            loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
     return reader.eval().cpu()
+
+
+def _epochs(
+    n: int, recipe: ReaderRecipe, generator: torch.Generator, notify: Callable[[str], None]
+) -> tuple[Iterator[Tensor], int]:
+    """Positions of the digits of each step, as they are asked for, and the number of steps."""
+    steps = max(1, n // recipe.batch_size)
+
+    def batches() -> Iterator[Tensor]:
+        for epoch in range(recipe.epochs):
+            notify(f"epoch {epoch + 1} of {recipe.epochs}")
+            shuffled = torch.randperm(n, generator=generator, device=generator.device)
+            for step in range(steps):
+                yield shuffled[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+
+    return batches(), recipe.epochs * steps
 
 
 def read_digits(reader: Reader, images: Tensor | np.ndarray) -> Tensor:

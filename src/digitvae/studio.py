@@ -12,6 +12,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitvae.errors import InputError, RunError
-from digitvae.models.hands import Hand, Hands
+from digitvae.models.hands import Hands
 from digitvae.rundir import find_model
 
 if TYPE_CHECKING:
@@ -88,9 +89,8 @@ class Studio:
         self.threads = threads or (os.cpu_count() or 1)
         self._drawing = _session(folder / "draw.onnx", self.threads)
         self._styling: InferenceSession | None = None
-        self._guests: list[Hand] = []
+        self._guests: list[Floats] = []
         self.latent_dim = int(self._drawing.get_inputs()[0].shape[1])
-        self.hands = _hands(folder / "hands.npz")
 
     @classmethod
     def load(cls, model: str = "studio", threads: int = 0) -> Self:
@@ -100,6 +100,22 @@ class Studio:
             RunError: If there is no such model, or it cannot draw.
         """
         return cls(find_model(model), threads)
+
+    @cached_property
+    def hands(self) -> Hands:
+        """What its hands are drawn from.
+
+        Raises:
+            RunError: If the folder has none, or they are damaged.
+        """
+        path = self.folder / "hands.npz"
+        try:
+            with np.load(path, allow_pickle=False) as there:
+                return Hands(*(there[name] for name in ("shared", "mean", "scale")))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise RunError(
+                f"{path} is missing or damaged; install digitvae again, or export the model anew."
+            ) from error
 
     def draw(self, noise: Floats, labels: Integers | Floats) -> Images:
         """Draw digits.
@@ -145,8 +161,8 @@ class Studio:
         noise: npt.NDArray[np.float32] = self._styling.run(None, feed)[0]
         return noise
 
-    def hand(self, number: int) -> Hand:
-        """The hand of that number: always the same one, whatever else is drawn.
+    def hand(self, number: int) -> Floats:
+        """The hand of that number, its ten styles: always the same one, whatever else is drawn. Shape (10, latent).
 
         Raises:
             InputError: If the number is negative.
@@ -309,11 +325,3 @@ def _session(path: Path, threads: int) -> InferenceSession:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds of exception, none with a common base
         raise RunError(f"{path} is damaged; install digitvae again, or export the model anew.") from error
-
-
-def _hands(path: Path) -> Hands:
-    try:
-        with np.load(path, allow_pickle=False) as there:
-            return Hands(*(there[name] for name in ("common", "own", "mean", "scale")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is missing or damaged; install digitvae again, or export the model anew.") from error

@@ -200,13 +200,7 @@ def mix(studio: Studio, labels: Integers, images: Images, image_labels: Integers
     Returns:
         uint8, shape (n, 28, 28).
     """
-    return studio.draw(restyled(studio, studio.style(images, image_labels), image_labels, labels), labels)
-
-
-def restyled(studio: Studio, noise: Floats, labels: Integers, others: Integers) -> Floats:
-    """Styles, shape (n, latent), of digits `labels` carried over to digits `others`: as far from what is usual."""
-    hands = studio.hands
-    return noise + hands.mean[np.asarray(others)] - hands.mean[np.asarray(labels)]
+    return studio.draw(studio.hands.carried(studio.style(images, image_labels), image_labels, labels), labels)
 
 
 def between(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from digitvae.config import Config
 from digitvae.evaluation.scoring import Scores, in_words
+from digitvae.evaluation.suite import BASELINE
 from digitvae.running import Watcher
 
 
@@ -92,6 +95,60 @@ def measures_table(content: Mapping[str, Any]) -> Table:
         if verdict := section.get("copy_audit"):
             table.add_row("copy audit", "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}")
     return table
+
+
+@contextlib.contextmanager
+def counting(screen: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar of the parts of some work, while it lasts; its function is told parts done, all parts, and what is next."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        speed_estimate_period=3600,  # a part takes long
+        disable=not screen.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("")
+        yield lambda done, of, text: progress.update(task, completed=done, total=of, description=text)
+
+
+def certificate_tables(content: Mapping[str, Any]) -> list[Table]:
+    """A ``certificate.json`` as two tables: what readers read, with 95 % intervals, and the copy audit."""
+    readers, own, baseline = (
+        {m["name"]: m for m in content["sections"][name]["measures"]} for name in ("readers", "samples", BASELINE)
+    )
+    about = readers["generated alone"]
+    table = Table(
+        "real labels a class",
+        "real alone, %",
+        "generated alone, %",
+        "both, %",
+        "gain, points",
+        "generated digits",
+        title=f"{escape(content['name'])}, {content['generated']['digits']:,} generated digits",
+        caption=f"Share of {about['n']:,} {content['sections']['readers']['digits']} digits of "
+        f"{content['data']['name']} that a fixed reader reads after {about['settings']['steps']} steps; half of each "
+        f"batch of both is real. Mean and 95 % interval of {about['over']}.",
+    )
+    for size in content["sizes"]:
+        real, both, gain = (readers[f"{name}, {size} a class"] for name in ("real alone", "both", "gain"))
+        table.add_row(f"{size:,}", *map(_with_error, (real, about, both, gain)), gain["settings"]["verdict"])
+    audit = Table("copy audit", "generated", "PCA Gaussian, cannot copy")
+    for name, measure in own.items():
+        if name.startswith(("nearest is", "near-duplicates", "exact copies")):
+            other = written(baseline[name]["value"], "share") if name in baseline else ""
+            audit.add_row(name, written(measure["value"], "share"), other)
+    for column in (*table.columns[:5], *audit.columns[1:]):
+        column.justify = "right"
+    return [table, audit]
+
+
+def _with_error(measure: Mapping[str, Any]) -> str:
+    return f"{100 * measure['value']:.2f} ± {100 * measure['settings']['error']:.2f}"
 
 
 SHOWN = 20

@@ -36,18 +36,18 @@ FORMATS = ("npz", "idx", "png", "parquet")
 """What digits can be written as; an ending such as ``.npz`` chooses, a folder is ``png`` where nothing else is said."""
 
 
-class Sink(abc.ABC):
-    """What takes digits: a file or folder that takes its name only when the context is left in peace."""
+class Whole(abc.ABC):
+    """A file or folder that takes its name only when the context is left in peace; else nothing is left of it."""
 
     folder = False
 
-    def __init__(self, path: Path, count: int, side: int) -> None:
-        self.path, self.count, self.side, self.added = path, count, side, 0
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.aside = aside_of(path)
 
     def __enter__(self) -> Self:
         try:
-            with self._saying_why():
+            with self.saying_why():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 if self.folder:
                     self.aside.mkdir()
@@ -61,10 +61,9 @@ class Sink(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self._saying_why():
+            with self.saying_why():
                 self.close(kind is None)
                 if kind is None:
-                    assert self.added == self.count, f"{self.count} digits were promised, {self.added} added"
                     self._take_name()
         finally:
             self._remove_aside()
@@ -90,30 +89,17 @@ class Sink(abc.ABC):
             with contextlib.suppress(OSError):
                 self.aside.unlink(missing_ok=True)
 
-    def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
-        """Write some more digits: uint8 (n, side, side), labels (n,), and who wrote them, (n,).
-
-        Raises:
-            RunError: If they cannot be written.
-        """
-        with self._saying_why():
-            self.write(images, labels, hands)
-        self.added += len(images)
-
     @abc.abstractmethod
     def open(self) -> None:
         """Open what is written to."""
-
-    @abc.abstractmethod
-    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
-        """Write some digits."""
 
     @abc.abstractmethod
     def close(self, whole: bool) -> None:
         """Write what comes last, where all is there, and close."""
 
     @contextlib.contextmanager
-    def _saying_why(self) -> Iterator[None]:
+    def saying_why(self) -> Iterator[None]:
+        """Turn what the system says of a full disk and the like into a `RunError` of one sentence."""
         try:
             yield
         except OSError as error:
@@ -121,6 +107,32 @@ class Sink(abc.ABC):
             raise RunError(
                 f"{self.path} cannot be written ({why}): check the folder and the space on its disk."
             ) from error
+
+
+class Sink(Whole):
+    """What takes digits."""
+
+    def __init__(self, path: Path, count: int, side: int) -> None:
+        super().__init__(path)
+        self.count, self.side, self.added = count, side, 0
+
+    def add(self, images: Pixels, labels: Pixels, hands: Numbers | None = None) -> None:
+        """Write some more digits: uint8 (n, side, side), labels (n,), and who wrote them, (n,).
+
+        Raises:
+            RunError: If they cannot be written.
+        """
+        with self.saying_why():
+            self.write(images, labels, hands)
+        self.added += len(images)
+
+    @abc.abstractmethod
+    def write(self, images: Pixels, labels: Pixels, hands: Numbers | None) -> None:
+        """Write some digits."""
+
+    def _take_name(self) -> None:
+        assert self.added == self.count, f"{self.count} digits were promised, {self.added} added"
+        super()._take_name()
 
 
 class _NpzSink(Sink):
