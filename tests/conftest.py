@@ -12,6 +12,7 @@ from digitvae.data import Splits, load_splits
 from digitvae.models.hands import Hands
 from digitvae.models.vae import VAE
 from digitvae.studio import Studio
+from digitvae.styling import Knobs
 
 TINY = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
 
@@ -56,6 +57,8 @@ def studio_folder(tiny_model: VAE, tmp_path_factory: pytest.TempPathFactory) -> 
     save_model(path, tiny_model, Config().with_settings(TINY), "card")
     export_studio(path, tiny_model)
     np.savez(path / "hands.npz", shared=hands.shared, mean=hands.mean, scale=hands.scale)
+    noise, labels = np.random.default_rng(0).normal(size=(1000, 4)), np.arange(1000) % 10
+    Knobs.estimated(noise, labels, Studio(path).draw(noise, labels)).save(path)
     return path
 
 

@@ -25,7 +25,12 @@ ROWS: list[list[set[str]]] = [
     [{"models"}],
     [{"objective"}],
     [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
-    [{"latent", "morphometry", "studio"}, {"generation", "handwriting", "styling", "restoration"}, {"inking", "texts"}],
+    [
+        {"latent", "morphometry", "studio", "scanning"},
+        {"generation", "handwriting", "styling", "restoration"},
+        {"inking", "texts"},
+        {"sequences"},
+    ],
     [{"evaluation"}],
     [{"figures", "export"}, {"report", "equipping"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
@@ -45,6 +50,8 @@ FORBIDDEN = {
     "studio": {"torch"},
     "handwriting": {"torch"},
     "texts": {"torch"},
+    "scanning": {"torch"},
+    "sequences": {"torch"},
     "styling": {"torch"},
     "morphometry": {"torch.nn"},
 }

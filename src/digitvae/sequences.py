@@ -36,6 +36,9 @@ CHUNK = 100
 MAX_NUMBERS = 2**32
 """Numbers in a set, at most."""
 
+MAX_HEIGHT = 256
+"""Pixels of a digit, at most: some numbers at a time must fit into memory."""
+
 _EFFECTS = 2**47  # streams of lines that are numbered from here on draw effects
 
 
@@ -48,7 +51,7 @@ class NumberSet:
         pattern: What they are: ``zip``, ``amount``, ``date``, ``phone`` or a regular expression.
         hands: How many hands write them, 0, 1, ..., taking turns; a hand is the same in all sets of a model.
         seed: Seed of the texts, of what differs each time that a hand writes, and of the effects.
-        height: Height of a digit, in pixels.
+        height: Height of a digit, in pixels, 8 to 256.
         temperature: How much the digits of a hand differ each time.
         model: What draws the digits: the name of a shipped model, or a folder.
         effects: Some of `digitvae.scanning.EFFECTS`.
@@ -79,6 +82,8 @@ class NumberSet:
         most = min(self.count, MAX_HANDS)
         if not 1 <= self.hands <= most:
             raise InputError(f"There can be 1 to {most:,} hands for {self.count:,} numbers, not {self.hands}.")
+        if self.height > MAX_HEIGHT:
+            raise InputError(f"In a set a digit can be {MAX_HEIGHT} pixels high at most, not {self.height}.")
         check_effects(self.effects)
 
     def chunks(self) -> Iterator[list[Sample]]:

@@ -131,8 +131,7 @@ def edit_images(
     if not wanted:
         return Edited(images, noise, start)
     edited = edit_styles(studio, knobs, noise, labels, wanted, start)
-    moved = np.linalg.norm(edited.noise - noise, axis=1)
-    kept = np.exp(-((moved / FADE) ** 2))[:, None, None]
+    kept = _kept(edited.noise - noise)[:, :, None]
     mended = np.rint(np.clip(edited.images + kept * rest, 0, 255)).astype(np.uint8)
     return Edited(mended, edited.noise, measure(mended))
 
@@ -156,7 +155,7 @@ def edit_styles(
         noise: Styles, shape (n, latent).
         labels: What they are, shape (n,).
         wanted: As in `edit_images`.
-        start: What the digits measure before, where it is known.
+        start: What the real digits measure whose styles these are, where they are real digits'.
 
     Raises:
         InputError: If a knob is unknown or out of range.
@@ -164,21 +163,25 @@ def edit_styles(
     check_knobs(wanted)
     images = studio.draw(noise, labels)
     values = as_units(measure(images))
-    target = as_units(start) if start is not None else values.copy()
+    target = values.copy() if start is None else as_units(start)
+    # While a real digit is nearly as it was, so is what the model cannot draw of it, which has its part in the measures.
+    apart = values - target
     for place, (name, unit) in enumerate(UNITS.items()):
         if name in wanted:
             target[:, place] = np.asarray(wanted[name]) / unit
     slopes = knobs.slopes[np.asarray(labels)].copy()
     current, best_noise, best_images, best_values = noise.astype(np.float64), noise.astype(np.float64), images, values
     for _ in range(STEPS):
-        miss = np.nan_to_num(target - values)  # what cannot be measured moves nothing
+        goal = target + _kept(current - noise) * apart
+        miss = np.nan_to_num(goal - values)  # what cannot be measured moves nothing
         step = _smallest(slopes, miss)
         length = np.linalg.norm(step, axis=1, keepdims=True)
         step *= np.minimum(1, STRIDE / np.maximum(length, 1e-9))
         current = current + step
         images = studio.draw(current, labels)
         before, values = values, as_units(measure(images))
-        better = _distance(target, values) < _distance(target, best_values)
+        goal, best_goal = (target + _kept(z - noise) * apart for z in (current, best_noise))
+        better = _distance(goal, values) < _distance(best_goal, best_values)
         best_noise = np.where(better[:, None], current, best_noise)
         best_images = np.where(better[:, None, None], images, best_images)
         best_values = np.where(better[:, None], values, best_values)
@@ -244,6 +247,11 @@ def check_knobs(wanted: Mapping[str, float | Array]) -> None:
 def as_units(measured: Morphometry) -> Array:
     """Measures in `UNITS`, shape (n, knobs)."""
     return np.column_stack([getattr(measured, name) / unit for name, unit in UNITS.items()])
+
+
+def _kept(change: Array) -> Array:
+    """The share of what the model cannot draw that is kept when styles change so, shape (n, 1)."""
+    return np.exp(-np.square(change / FADE).sum(1, keepdims=True))  # type: ignore[no-any-return]
 
 
 def _smallest(slopes: Array, miss: Array) -> Array:

@@ -121,34 +121,36 @@ def certificate_tables(content: Mapping[str, Any]) -> list[Table]:
     readers, own, baseline = (
         {m["name"]: m for m in content["sections"][name]["measures"]} for name in ("readers", "samples", BASELINE)
     )
-    about = readers["generated alone"]
+    made = readers["generated alone"]
     table = Table(
-        "real labels a class",
+        "real labels\na class",
         "real alone, %",
-        "generated alone, %",
-        "both, %",
+        "with\ngenerated, %",
         "gain, points",
-        "generated digits",
+        "generated\ndigits",
         title=f"{escape(content['name'])}, {content['generated']['digits']:,} generated digits",
-        caption=f"Share of {about['n']:,} {content['sections']['readers']['digits']} digits of "
-        f"{content['data']['name']} that a fixed reader reads after {about['settings']['steps']} steps; half of each "
-        f"batch of both is real. Mean and 95 % interval of {about['over']}.",
+        caption=f"Share of {made['n']:,} {content['sections']['readers']['digits']} digits of "
+        f"{content['data']['name']} that a fixed reader reads after {made['settings']['steps']} steps, mean and 95 % "
+        f"interval of {made['over']}. 0: generated alone; else half of each batch with generated is real.",
     )
+    table.add_row("0", "-", _with_error(made), "-")
     for size in content["sizes"]:
         real, both, gain = (readers[f"{name}, {size} a class"] for name in ("real alone", "both", "gain"))
-        table.add_row(f"{size:,}", *map(_with_error, (real, about, both, gain)), gain["settings"]["verdict"])
-    audit = Table("copy audit", "generated", "PCA Gaussian, cannot copy")
+        gained = _with_error(gain, "+.2f")
+        table.add_row(f"{size:,}", _with_error(real), _with_error(both), gained, gain["settings"]["verdict"])
+    audit = Table("copy audit", "generated", "PCA Gaussian,\ncannot copy")
     for name, measure in own.items():
         if name.startswith(("nearest is", "near-duplicates", "exact copies")):
-            other = written(baseline[name]["value"], "share") if name in baseline else ""
+            other = written(baseline[name]["value"], "share") if name in baseline else "-"
             audit.add_row(name, written(measure["value"], "share"), other)
-    for column in (*table.columns[:5], *audit.columns[1:]):
+    for column in (*table.columns[:4], *audit.columns[1:]):
         column.justify = "right"
     return [table, audit]
 
 
-def _with_error(measure: Mapping[str, Any]) -> str:
-    return f"{100 * measure['value']:.2f} ± {100 * measure['settings']['error']:.2f}"
+def _with_error(measure: Mapping[str, Any], form: str = ".2f") -> str:
+    """Mean and interval, in per cent."""
+    return f"{100 * measure['value']:{form}} ± {100 * measure['settings']['error']:.2f}"
 
 
 SHOWN = 20

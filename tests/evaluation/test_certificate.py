@@ -17,7 +17,7 @@ from digitvae.evaluation.certificate import certify, draw_real, interval_error
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.reading import ReaderRecipe, train_reader
 
-SMALL = ReaderRecipe(widths=(8, 16), features=24, epochs=1, batch_size=40)
+SMALL = ReaderRecipe(widths=(8, 16), features=24, epochs=1, batch_size=20)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _quick(monkeypatch):
 
 @pytest.fixture
 def _learning(monkeypatch):
-    monkeypatch.setattr(certificate, "STEPS", 80)
+    monkeypatch.setattr(certificate, "STEPS", 120)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def readers_of(content):
 @pytest.mark.usefixtures("_learning")
 def test_real_digits_of_another_half_help_and_are_no_copies(few, others):
     told = []
-    content = certify(others, few, "others", [10, 20], 3, lambda *now: told.append(now))
+    content = certify(others, few, "others", [10], 3, lambda *now: told.append(now))
     readers = readers_of(content)
     gain = readers["gain, 10 a class"]
     assert gain["settings"]["verdict"] == "help"
@@ -87,8 +87,8 @@ def test_real_digits_of_another_half_help_and_are_no_copies(few, others):
         assert measure["settings"]["error"] == pytest.approx((high - low) / 2)
         assert measure["definition"].endswith(".")
         assert (measure["n"], measure["over"]) == (200, "3 seeds")
-    assert [done for done, _, _ in told] == list(range(2 + 3 * 5 + 1))
-    assert {of for _, of, _ in told} == {17}
+    assert [done for done, _, _ in told] == list(range(2 + 3 * 3 + 1))
+    assert {of for _, of, _ in told} == {11}
     assert content["data"]["sha256"] == few.sha256
     assert content["generated"]["per_class"] == np.bincount(others.labels).tolist()
     assert json.loads(json.dumps(content)) == content
@@ -125,15 +125,15 @@ def test_every_reader_takes_as_many_steps_and_half_of_both_is_real(few, others, 
     monkeypatch.setattr(certificate, "train_reader", watch)
     certify(others, replace(few, test=None), sizes=[10], seeds=2)
     assert orders.keys() == {1600, 100, 1700}
-    assert {order.shape for order in orders.values()} == {(3, 40)}
-    assert (orders[1700] >= 1600).sum(1).tolist() == [20] * 3
+    assert {order.shape for order in orders.values()} == {(3, 20)}
+    assert (orders[1700] >= 1600).sum(1).tolist() == [10] * 3
 
 
 def test_an_order_of_shuffled_passes_is_what_a_reader_takes_by_itself(others):
     images, labels = others.images[:200], others.labels[:200]
     recipe = replace(SMALL, epochs=3)
     generator = torch.Generator().manual_seed(5)
-    order = torch.cat([torch.randperm(200, generator=generator) for _ in range(3)]).view(15, 40)
+    order = torch.cat([torch.randperm(200, generator=generator) for _ in range(3)]).view(30, 20)
     alone, told = train_reader(images, labels, recipe, 5), train_reader(images, labels, recipe, 5, order=order)
     for name, weights in alone.state_dict().items():
         assert torch.equal(weights, told.state_dict()[name])
@@ -156,7 +156,7 @@ def test_a_single_copy_of_any_real_digit_fails_the_audit(few, part):
     made = pca_gaussian(few.train, 200)
     made.images[7] = getattr(few, part).images[3]
     verdict = certify(made, few, sizes=[10], seeds=2)["copy_audit"]
-    assert verdict == {"passed": False, "why": ["exact copies: 0.50%, allowed 0"]}
+    assert verdict == {"passed": False, "why": ["exact copies: 1 of 200, allowed none"]}
 
 
 def test_sizes_that_there_are_not_are_left_out(few, others):

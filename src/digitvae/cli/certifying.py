@@ -39,17 +39,18 @@ def certify(
     sizes = _sizes(real)
     path = out or Path(f"{digits.stem if digits.is_file() else digits.resolve().name}-certificate.json")
     refuse_existing(path, overwrite)
-    generated, _ = load_digits(digits, screen.print)
+    with screen.status("Reading digits"):
+        generated, _ = load_digits(digits, screen.print)
     check_generated(generated, str(digits))
     splits = load_data(data or "mnist", data_dir, not no_fallback)
     with counting(screen) as notify:
         content = certified(generated, splits, str(digits), sizes, seeds, notify)
-    written = (json.dumps(content, indent=2) + "\n").encode()
-    write_aside(path, lambda file: file.write(written), overwrite)
-    for table in certificate_tables(content):
+    for table in certificate_tables(content):  # first, so that they are seen even where the file cannot be written
         screen.print(table)
     for note in content["notes"]:
         screen.print(note, soft_wrap=True)
+    written = (json.dumps(content, indent=2) + "\n").encode()
+    write_aside(path, lambda file: file.write(written), overwrite)
     screen.print(f"Written: {path}", soft_wrap=True)
     verdict = content["copy_audit"]
     if not verdict["passed"]:

@@ -18,11 +18,6 @@ HANDS = 200
 """Hands that write a set of that many numbers or more."""
 
 
-@dataset.callback()
-def _group() -> None:
-    """Without this, the only command would take the group's name."""
-
-
 @dataset.command()
 def numbers(
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder.")],

@@ -224,7 +224,9 @@ def _is_ours(path: Path) -> bool:
     if not path.is_dir():
         return False
     names = {entry.name for entry in path.iterdir()}
-    return names <= _OURS and (not names or MARK in (path / CARD_FILE).read_text("utf-8", "replace"))
+    if CARD_FILE in names and names <= _OURS:
+        return MARK in (path / CARD_FILE).read_text("utf-8", "replace")
+    return not names
 
 
 def _table(split: str) -> str:
