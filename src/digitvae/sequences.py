@@ -214,7 +214,8 @@ No hand is in two splits. {few}Made by:
 
 {use}## Limits
 
-- The model learned from MNIST: digits of adults and pupils in the United States, written one at a time, around 1990.
+- The model's own card says what it learned from. The shipped one learned from MNIST: digits of adults and pupils in the
+  United States, written one at a time, around 1990.
 - How digits stand in a line, and the signs between them, are not learned: they are drawn from ranges set by hand.
 - A few digits do not look like their label; `--verify` says how many a reader reads otherwise.
 - A hand has the same number in all sets of this model, and is for the same split in all that have three or more hands.
