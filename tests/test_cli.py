@@ -29,7 +29,7 @@ def test_help_has_examples():
     done = digitvae("--help")
     assert done.returncode == 0
     assert "digitvae demo" in done.stdout
-    for command in ("train", "report", "demo", "evaluate", "score"):
+    for command in ("train", "report", "demo", "evaluate", "score", "export", "generate", "write", "edit", "mix"):
         assert "Example" in digitvae(command, "--help").stdout
 
 

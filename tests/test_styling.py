@@ -10,7 +10,7 @@ from digitvae.styling import UNITS, Knobs, between, edit_images, edit_styles, mi
 
 
 class Bars:
-    """Draws a bar on a foot: how it leans, how thick it is and how long the foot is are known functions of the style."""
+    """Draws a bar on a foot: how it leans, how thick it is, how long the foot is are known functions of the style."""
 
     latent_dim = 4
 

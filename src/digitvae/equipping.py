@@ -34,37 +34,45 @@ ROUNDS = 8
 Groups = npt.NDArray[np.integer]
 
 
-def equip(folder: Path, digits: Digits, writers: Groups, notify: Callable[[str], None] = lambda text: None) -> None:
+def equip(
+    folder: Path, digits: Digits, writers: Groups | None, notify: Callable[[str], None] = lambda text: None
+) -> None:
     """Make a model folder one that can draw: write ``draw.onnx``, ``style.onnx``, ``knobs.npz`` and ``hands.npz``.
+
+    Without writers there is no ``hands.npz``, and what needs hands says so.
 
     Args:
         folder: A model folder, of a model that is conditioned on the digit and has a ``flow`` prior.
         digits: Labelled digits of many writers, such as the model was trained on.
-        writers: Who wrote each, shape (n,).
+        writers: Who wrote each, shape (n,), or None.
         notify: Told what is done next.
 
     Raises:
         InputError: If the model is of another kind, the digits have no labels, or the extra ``onnx`` is not installed.
         RunError: If the folder has no model, or cannot be written to.
     """
-    if digits.labels is None or writers.shape != digits.labels.shape:
+    if writers is not None and (digits.labels is None or writers.shape != digits.labels.shape):
         raise InputError("Hands are learned from digits with labels, and a writer for each.")
     model, _ = load_model(folder)
     notify("the computations")
     export_studio(folder, model)
-    studio, labels = Studio(folder), digits.labels.astype(np.int64)
+    studio = Studio(folder)
     notify("what knobs do")
     noise, which = stream(0, "chunks", 0).normal(size=(DRAWN, studio.latent_dim)), np.arange(DRAWN) % CLASSES
     knobs = Knobs.estimated(noise, which, drawn(studio, noise, which))
     knobs.save(folder)
+    if writers is None or digits.labels is None:
+        return
     notify("the hands of writers")
+    labels = digits.labels.astype(np.int64)
     styles = [
         studio.style(digits.images[rows], labels[rows])
         for rows in (slice(start, start + CHUNK) for start in range(0, len(labels), CHUNK))
     ]
     hands = Hands.estimated(np.concatenate(styles).astype(np.float64), writers, labels)
     hands = calibrated(studio, hands, knobs, digits.images, labels, writers, notify)
-    np.savez(folder / "hands.npz", shared=hands.shared.astype(np.float32), mean=hands.mean, scale=hands.scale)
+    kept = {"shared": hands.shared, "mean": hands.mean, "scale": hands.scale}
+    np.savez(folder / "hands.npz", **{name: array.astype(np.float32) for name, array in kept.items()})  # type: ignore[arg-type]
 
 
 def drawn(studio: Studio, noise: Array, labels: Groups) -> npt.NDArray[np.uint8]:

@@ -164,7 +164,7 @@ def edit_styles(
     images = studio.draw(noise, labels)
     values = as_units(measure(images))
     target = values.copy() if start is None else as_units(start)
-    # While a real digit is nearly as it was, so is what the model cannot draw of it, which has its part in the measures.
+    # While a real digit is nearly as it was, so is what the model cannot draw of it, and what that measures.
     apart = values - target
     for place, (name, unit) in enumerate(UNITS.items()):
         if name in wanted:

@@ -1,0 +1,139 @@
+"""The commands that draw, as a user meets them: real processes on a model that draws scribbles."""
+
+import csv
+import json
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.test_cli import digitvae
+
+
+@pytest.fixture
+def draw(studio_folder, tmp_path):
+    """Run a command with the small model in an empty folder."""
+
+    def run(*arguments):
+        return digitvae(*arguments, "--model", studio_folder, cwd=tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def seven(splits_5k, tmp_path):
+    """A picture of a real digit, in a class folder that says what it is."""
+    (tmp_path / "in" / "7").mkdir(parents=True)
+    image = splits_5k.train.images[splits_5k.train.labels == 7][0]
+    Image.fromarray(image).save(tmp_path / "in" / "7" / "a.png")
+    return "in"
+
+
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_generate_writes_every_format_and_repeats_its_bytes(draw, tmp_path):
+    for name in ("a.npz", "b.npz"):
+        assert draw("generate", "-n", 70, "-o", name, "--seed", 5).returncode == 0
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz") as there:
+        assert there["images"].shape == (70, 28, 28)
+        assert there["labels"].dtype == np.uint8
+        images = there["images"]
+    assert draw("generate", "-n", 70, "-o", "mnist", "--format", "idx", "--seed", 5, "--invert").returncode == 0
+    raw = (tmp_path / "mnist" / "train-images-idx3-ubyte").read_bytes()
+    assert struct.unpack(">4i", raw[:16]) == (2051, 60, 28, 28)
+    np.testing.assert_array_equal(255 - np.frombuffer(raw[16:], np.uint8).reshape(-1, 28, 28), images[:60])
+    assert draw("generate", "-n", 7, "--digit", 3, "-o", "threes", "--size", 40, "--hands", 2).returncode == 0
+    rows = list(csv.DictReader((tmp_path / "threes" / "labels.csv").read_text().splitlines()))
+    assert [(row["label"], row["hand"]) for row in rows] == [("3", "0")] * 4 + [("3", "1")] * 3
+    assert size_of(tmp_path / "threes" / rows[0]["file"]) == (40, 40)
+
+
+def test_generate_follows_a_list_and_draws_a_sheet(draw, tmp_path):
+    (tmp_path / "list.csv").write_text("hand,label\n9,1\n4,0\n9,1\n")
+    assert draw("generate", "--labels", "list.csv", "-o", "some.npz").returncode == 0
+    with np.load(tmp_path / "some.npz") as there:
+        assert there["labels"].tolist() == [1, 0, 1]
+        assert there["hands"].tolist() == [9, 4, 9]
+    done = draw("generate", "-n", 5, "--grid", "-o", "sheet.png", "--thickness", 3)
+    assert done.returncode == 0
+    assert size_of(tmp_path / "sheet.png") == (88, 58)
+    again = draw("generate", "-n", 5, "--grid", "-o", "sheet.png")
+    assert again.returncode == 2
+    assert "already exists" in again.stderr
+
+
+def test_write_makes_notes_outlines_and_boxes(draw, tmp_path):
+    assert (
+        draw("write", "2026-11-23", "1,024.50", "-o", "note.png", "--boxes", "boxes.json", "--ink", "navy").returncode
+        == 0
+    )
+    boxes = json.loads((tmp_path / "boxes.json").read_text())["note.png"]
+    assert (boxes["width"], boxes["height"]) == size_of(tmp_path / "note.png")
+    assert "".join(box["text"] for box in boxes["boxes"]) == "2026-11-231,024.50"
+    assert draw("write", "42", "-o", "a.svg", "--hand", 7).returncode == 0
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+    (tmp_path / "numbers.txt").write_text("1\n\n22\n")
+    assert draw("write", "--from", "numbers.txt", "-o", "lines").returncode == 0
+    assert sorted(path.name for path in (tmp_path / "lines").iterdir()) == ["line-0001.png", "line-0002.png"]
+
+
+def test_edit_interpolate_and_restore(draw, seven, tmp_path):
+    assert draw("edit", seven, "--slant", 5, "-o", "edited.npz").returncode == 0
+    with np.load(tmp_path / "edited.npz") as there:
+        assert there["labels"].tolist() == [7]
+    ends = (f"{seven}/7/a.png", "2:0,0.5,1,-1")
+    assert draw("interpolate", *ends, "--steps", 4, "--beyond", 0.2, "--size", 28, "-o", "way.png").returncode == 0
+    assert size_of(tmp_path / "way.png") == (4 * 28 + 3 * 2, 28)
+    restored = draw("restore", f"{seven}/7/a.png", "--mask", "left", "-n", 3, "--digit", 7, "-o", "whole.npz")
+    assert restored.returncode == 0
+    assert "as 7, 7, 7" in restored.stderr
+    with np.load(tmp_path / "whole.npz") as there, Image.open(tmp_path / seven / "7" / "a.png") as image:
+        np.testing.assert_array_equal(
+            there["images"][:, :, 14:], np.broadcast_to(np.asarray(image)[:, 14:], (3, 28, 14))
+        )
+
+
+def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
+    (tmp_path / "in").mkdir()
+    dust = np.random.default_rng(0).integers(0, 2, (28, 28)).astype(np.uint8) * 255
+    Image.fromarray(dust).save(tmp_path / "in" / "dust.png")
+    done = draw("write", "123", "--like", "in/dust.png", "-o", "x.png")
+    assert done.returncode == 2
+    assert "less probable than 99.95 % of real digits" in done.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["generate", "-n", "0", "-o", "x.npz"], "Between 1 and"),
+        (["generate", "--digit", "12", "-o", "x.npz"], "A digit is 0 to 9"),
+        (["generate", "--temperature", "-1", "-o", "x.npz"], "must be 0 or more"),
+        (["generate", "-o", "x.gif"], "does not say its format"),
+        (["generate", "-o", "x", "--format", "webp"], "There is no format 'webp'"),
+        (["generate", "--grid", "-o", "x.npz"], "is one PNG picture"),
+        (["generate", "--thickness", "99", "-o", "x.npz"], "thickness must be 1 to 8 pixels"),
+        (["generate", "--size", "4", "-o", "x.npz"], "size of digits must be"),
+        (["generate", "--labels", "nowhere.csv", "-o", "x.npz"], "cannot be read"),
+        (["write", "12a", "-o", "x.png"], "'a' cannot be written"),
+        (["write", "-o", "x.png"], "nothing to write"),
+        (["write", "1", "--ink", "bluish", "-o", "x.png"], "is no colour"),
+        (["write", "1", "--hand", "-4", "-o", "x.png"], "no hand -4"),
+        (["edit", "nowhere.png", "-o", "x.png"], "nowhere.png"),
+        (["interpolate", "3", "potato", "-o", "x.png"], "no digit and no code"),
+        (["interpolate", "3", "8", "--steps", "1", "-o", "x.png"], "2 to 1,000 steps"),
+        (["restore", "nowhere.png", "-o", "x.png"], "Say what is covered"),
+        (["restore", "nowhere.png", "--mask", "middle", "-o", "x.png"], "is no mask"),
+        (["restore", "nowhere.png", "--mask", "20,20,20,20", "-o", "x.png"], "not within the 28 x 28"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(draw, tmp_path, arguments, sentence):
+    done = draw(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
