@@ -1,7 +1,8 @@
 """Put a model into the package: train it on all 60,000 training digits, measure it, write its folder and card.
 
 The settings were chosen on the 12,000 validation digits with models trained on the other 48,000 (`LOG.md`); nothing is
-changed for the 60,000. The training is kept (see `benchmarks.runs`).
+changed for the 60,000. The training is kept (see `benchmarks.runs`). A model that is told the digit is equipped to
+draw.
 
 Usage: python -m benchmarks.ship NAME
 """
@@ -17,13 +18,17 @@ from benchmarks.common import full_mnist, hardware
 from benchmarks.runs import minutes_of, trained
 from digitvae.checkpoint import load_model, model_facts, save_model
 from digitvae.config import load_recipe
+from digitvae.data.sources import load_mnist, load_writers
+from digitvae.equipping import equip
+from digitvae.evaluation.density import Effort
 from digitvae.evaluation.files import reference_scores
 from digitvae.evaluation.suite import evaluate_model
 from digitvae.models.vae import VAE
 from digitvae.rundir import PRETRAINED, RunDirectory
 from digitvae.running import model_card
 
-ON_CARD = ("elbo", "iw_bound", "log_prob_quadrature", "AUROC", "10-neighbour")
+ON_CARD = ("elbo", "iw_bound", "log_prob_quadrature", "AUROC", "10-neighbour", "FID", "precision", "recall", "coverage")
+ON_CARD += ("nearest is trained on", "near-duplicates", "classification accuracy")
 
 
 def main(name: str) -> None:
@@ -31,14 +36,20 @@ def main(name: str) -> None:
     run = trained(name, load_recipe(name).with_settings(["train_on=all"]), splits)
     model, config = load_model(run.best)
     model = halved(model)
-    sections = evaluate_model(model, splits, "dynamic", ["density", "clusters"], notify=print)
     data = model_facts(run.best)
-    scores = {kind: reference_scores(model, data, splits, kind).to_dict() for kind in ("dynamic", "none")}
+    if model.classes:
+        scores, sections = {}, evaluate_model(model, splits, "none", ["density", "samples"], Effort(), print)
+    else:
+        sections = evaluate_model(model, splits, "dynamic", ["density", "clusters"], notify=print)
+        scores = {kind: reference_scores(model, data, splits, kind).to_dict() for kind in ("dynamic", "none")}
     record = min(run.metrics(), key=lambda epoch: epoch["validation"]["loss"])  # whose weights are the best
     card = model_card(config, run.manifest(), record) + "\n" + measured(run, sections, len(splits.test))
     made = {"minutes": round(minutes_of(run), 1), **hardware()}
     facts = {"data": run.manifest()["data"], "made": made, "scores": scores}
     save_model(PRETRAINED / name, model, config, card, facts, torch.float16)
+    if model.classes:
+        digits, _, _ = load_mnist(None, print)
+        equip(PRETRAINED / name, digits, load_writers().train, print)
     print(card)
 
 
@@ -49,9 +60,10 @@ def halved(model: VAE) -> VAE:
 
 
 def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
-    """The card's last part: what was measured on the test digits, in the quick form."""
+    """The card's last part: what was measured on the test digits."""
     rows = []
-    for section in (sections["density"], sections["clusters, test"]):
+    shown = [sections[title] for title in ("density", "clusters, test", "samples") if title in sections]
+    for section in shown:
         for measure in section["measures"]:
             if measure["name"].startswith(ON_CARD):
                 value = f"{measure['value']:.2f}" if measure["unit"] == "nats" else f"{measure['value']:.4f}"
@@ -61,7 +73,7 @@ def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
         [
             f"## Measured on {digits:,} test digits",
             "",
-            "Binarization `dynamic` (drawn once); the weights as they are stored, in float16.",
+            f"Binarization `{sections['density']['binarization']}`; the weights as they are stored, in float16.",
             "",
             "| measure | value | unit | definition |",
             "|---|---|---|---|",
