@@ -39,8 +39,6 @@ MAX_NUMBERS = 2**32
 MAX_HEIGHT = 256
 """Pixels of a digit, at most: some numbers at a time must fit into memory."""
 
-_EFFECTS = 2**47  # streams of lines that are numbered from here on draw effects
-
 
 @dataclass(frozen=True)
 class NumberSet:
@@ -114,7 +112,7 @@ class NumberSet:
             Box(text=box.text, left=box.left, top=box.top, width=box.width, height=box.height) for box in line.boxes
         ]
         if self.effects:
-            rng = stream(self.seed, "lines", _EFFECTS + number)
+            rng = stream(self.seed, "effects", number)
             image, boxes = scan(image, line.ink, boxes, self.effects, rng)
         return Sample(number, split_of(line.hand, self.hands), image, line.text, line.hand, boxes)
 

@@ -45,7 +45,7 @@ MAX_EXAMPLES = 1000
 
 _GUESTS = 2**41  # numbers of learned hands begin here
 
-_STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4}
+_STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4, "effects": 5}
 """Kinds of random streams that one seed gives."""
 
 _WEIGHTS = {"draw.onnx": ("prior.", "decoder."), "style.onnx": ("prior.", "encoder.body.", "encoder.loc.")}
@@ -293,7 +293,7 @@ def stream(seed: int, kind: str, number: int) -> np.random.Generator:
 
     Args:
         seed: From 0 to 2^63 - 1.
-        kind: What they are for: ``chunks``, ``hands``, ``lines``, ``habits`` or ``texts``.
+        kind: What they are for: ``chunks``, ``hands``, ``lines``, ``habits``, ``texts`` or ``effects``.
         number: Which of these, below 2^48.
 
     Raises:
