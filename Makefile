@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch>=2.9,<2.14
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check bench results clean
+.PHONY: help install demo test test-slow test-all check bench results clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -33,6 +33,9 @@ demo: $(VENV)/.installed ## Train on the bundled digits and write runs/demo/repo
 
 test: $(VENV)/.installed-dev ## Run the quick tests
 	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(VENV)/.installed-dev ## Run the tests that `test` leaves out
+	$(BIN)/python -m pytest -q -m slow
 
 test-all: $(VENV)/.installed-dev ## Run all tests
 	$(BIN)/python -m pytest -q
