@@ -268,11 +268,20 @@ def _cut(ink: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
+def _smooth(points: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A curve through three points or more, shape (n, 2), as twelve short lines; two points stay a line."""
+    if len(points) < 3:
+        return points
+    way = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    through = np.polynomial.polynomial.polyfit(way, points, len(points) - 1)
+    return np.polynomial.polynomial.polyval(np.linspace(0, way[-1], 13), through).T
+
+
 def _sign(character: str, pen: Pen, size: float) -> tuple[npt.NDArray[np.uint8], float]:
     """The ink of a sign, and how far above the baseline its lowest row is, in pixels."""
     thick = max(1.0, pen.thickness * size * (1.25 if character in ".:" else 1.0))
     lean = np.tan(np.deg2rad(pen.slant)) if character in "/():+" else 0.0
-    lines = [np.array([(x + lean * y, y) for x, y in stroke]) * size for stroke in _SIGNS[character]]
+    lines = [_smooth(np.array([(x + lean * y, y) for x, y in stroke])) * size for stroke in _SIGNS[character]]
     points = np.concatenate(lines)
     low, left = points[:, 1].min() - thick / 2 - 1, points[:, 0].min() - thick / 2 - 1
     wide, high = np.ceil(points.max(0) + thick / 2 + 1 - (left, low)).astype(int)
