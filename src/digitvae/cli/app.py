@@ -31,6 +31,12 @@ app = typer.Typer(
 `digitvae train --out runs/mine --resume` - go on after a stop
 
 `digitvae report runs/mine` - write the report of a run anew
+
+`digitvae generate --digit 7 -n 64 --grid -o sevens.png` - draw digits, with no training
+
+`digitvae write "2026-11-23" --hand 42 -o note.png` - a number as one person writes it
+
+`digitvae dataset numbers -n 10000 --pattern amount -o amounts/` - labelled numbers for a reader
 """,
 )
 screen = Console(stderr=True, highlight=False)
