@@ -85,9 +85,18 @@ def test_fresh_digits_pass_the_copy_audit_and_planted_copies_are_caught():
     assert copy_audit(fresh, train, train).train_share == 0.5
 
 
-def test_the_copy_audit_needs_sets_of_one_size():
-    with pytest.raises(InputError, match="as many other"):
-        copy_audit(normal(10), normal(10), normal(9))
+def test_copies_of_any_training_digit_are_caught_not_of_the_first_alone():
+    train, other, fresh = (normal(n, seed=seed, width=8).float() for n, seed in ((3000, 1), (1000, 2), (1000, 3)))
+    fresh[:10] = train[2500:2510]
+    caught = copy_audit(fresh, train, other)
+    assert caught.duplicates >= 0.01
+    assert set(caught.matches) == set(range(2500, 2510))
+    assert caught.train_share < 0.55
+
+
+def test_the_copy_audit_needs_enough_training_digits():
+    with pytest.raises(InputError, match="10 or more"):
+        copy_audit(normal(10), normal(9), normal(10))
 
 
 def test_a_classifier_of_real_digits_reads_real_digits(splits_5k, monkeypatch):

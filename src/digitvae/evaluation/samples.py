@@ -142,17 +142,21 @@ class CopyAudit:
 def copy_audit(generated: Tensor, train: Tensor, other: Tensor) -> CopyAudit:
     """Hold generated digits against training digits and other real digits, as points (n, width).
 
+    The share is taken among the first training digits, as many as there are others; near-duplicates are looked for among
+    all training digits.
+
     Raises:
-        InputError: If there are not as many other real digits as training digits.
+        InputError: If there are fewer training digits than other real digits.
     """
-    if len(train) != len(other):
-        raise InputError(f"The copy audit needs as many other digits as training digits, not {len(other)}.")
+    if len(train) < len(other):
+        raise InputError(f"The copy audit needs as many training digits as other digits, {len(other):,} or more.")
     to_train, match = _nearest(generated, train)
+    to_as_many, _ = _nearest(generated, train[: len(other)])
     to_other, _ = _nearest(generated, other)
     floor, _ = _nearest(other, train)
     limit = float(torch.quantile(floor, NEAR_DUPLICATE))
     # Of equally near ones half count as training digits.
-    share = float(((to_train < to_other).double() + 0.5 * (to_train == to_other).double()).mean())
+    share = float(((to_as_many < to_other).double() + 0.5 * (to_as_many == to_other).double()).mean())
     error = 1.96 * math.sqrt(share * (1 - share) / len(generated))
     worst = to_train.argsort()[:10]
     duplicates = float((to_train < limit).double().mean())
@@ -200,18 +204,14 @@ def sample_measures(images: Array, train: Digits, real: Digits) -> list[Measure]
     measures.append(
         Measure("rarest class", counts.min() / n, "share", _RAREST, n, settings={"counts": counts.tolist()})
     )
-    seen = train.images[: len(real)]
-    for where, points in (
-        ("pixels", [pixels(part) for part in (images, seen, real.images)]),
-        ("reader features", [digit_features(reader, part) for part in (images, seen, real.images)]),
-    ):
-        audit = copy_audit(*points)
-        settings = {"error": audit.error, "training digits": len(seen), "worst": audit.worst.tolist()}
+    for where, as_points in (("pixels", pixels), ("reader features", lambda part: digit_features(reader, part))):
+        audit = copy_audit(*(as_points(part) for part in (images, train.images, real.images)))
+        settings = {"error": audit.error, "training digits": len(real), "worst": audit.worst.tolist()}
         settings["worst_matches"] = audit.matches.tolist()
         measures.append(
             Measure(f"nearest is trained on ({where})", audit.train_share, "share", _NEAREST, n, settings=settings)
         )
-        limit = {"limit": audit.limit}
+        limit = {"limit": audit.limit, "training digits": len(train)}
         measures.append(
             Measure(f"near-duplicates ({where})", audit.duplicates, "share", _DUPLICATES, n, settings=limit)
         )
@@ -230,8 +230,8 @@ _NEAREST = (
     "training digit: about one half without copying. `error` is half the 95 % interval."
 )
 _DUPLICATES = (
-    f"Share of generated digits nearer to a training digit than all but {NEAR_DUPLICATE:.1%} of the digits not "
-    "trained on are."
+    f"Share of generated digits nearer to one of all training digits than all but {NEAR_DUPLICATE:.1%} of the digits "
+    "not trained on are."
 )
 
 
