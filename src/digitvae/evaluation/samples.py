@@ -142,8 +142,8 @@ class CopyAudit:
 def copy_audit(generated: Tensor, train: Tensor, other: Tensor) -> CopyAudit:
     """Hold generated digits against training digits and other real digits, as points (n, width).
 
-    The share is taken among the first training digits, as many as there are others; near-duplicates are looked for among
-    all training digits.
+    The share is taken among the first training digits, as many as there are others; near-duplicates are looked for
+    among all training digits.
 
     Raises:
         InputError: If there are fewer training digits than other real digits.
