@@ -20,7 +20,6 @@ from digitvae.checkpoint import load_model, model_facts, save_model
 from digitvae.config import load_recipe
 from digitvae.data.sources import load_mnist, load_writers
 from digitvae.equipping import equip
-from digitvae.evaluation.density import Effort
 from digitvae.evaluation.files import reference_scores
 from digitvae.evaluation.suite import evaluate_model
 from digitvae.models.vae import VAE
@@ -28,7 +27,7 @@ from digitvae.rundir import PRETRAINED, RunDirectory
 from digitvae.running import model_card
 
 ON_CARD = ("elbo", "iw_bound", "log_prob_quadrature", "AUROC", "10-neighbour", "FID", "precision", "recall", "coverage")
-ON_CARD += ("nearest is trained on", "near-duplicates", "classification accuracy")
+ON_CARD += ("nearest is trained on", "near-duplicates")
 
 
 def main(name: str) -> None:
@@ -38,7 +37,7 @@ def main(name: str) -> None:
     model = halved(model)
     data = model_facts(run.best)
     if model.classes:
-        scores, sections = {}, evaluate_model(model, splits, "none", ["density", "samples"], Effort(), print)
+        scores, sections = {}, evaluate_model(model, splits, "none", ["density", "samples"], notify=print)
     else:
         sections = evaluate_model(model, splits, "dynamic", ["density", "clusters"], notify=print)
         scores = {kind: reference_scores(model, data, splits, kind).to_dict() for kind in ("dynamic", "none")}
