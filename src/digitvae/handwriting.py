@@ -43,6 +43,10 @@ MAX_TEXT = 1000
 _FULL = 20
 """Pixels of the larger side of a digit in MNIST, which made every digit so large."""
 
+_MOST_GROWTH = 1.4
+"""Wide digits are set up to this much larger, so that all are about as high as the hand writes; then strokes would
+grow too thick."""
+
 _FINE = 4
 """Signs are drawn this many times larger, then shrunk: their edges are then as soft as the digits'."""
 
@@ -233,7 +237,8 @@ def _set(text: str, number: int, digits: npt.NDArray[Any], pen: Pen, height: int
         rise = 0.6 * rise + rng.normal(0, habits.rise)
         size = height * float(np.clip(1 + rng.normal(0, habits.size_spread), 0.8, 1.2))
         if character in DIGITS:
-            ink, low = _cut(_sized(next(rest), size / _FULL)), 0.0
+            digit = next(rest)
+            ink, low = _cut(_sized(digit, size / _FULL * _growth(digit))), 0.0
         else:
             ink, low = _sign(character, pen, size)
         if placed:
@@ -253,6 +258,12 @@ def _set(text: str, number: int, digits: npt.NDArray[Any], pen: Pen, height: int
         canvas[place] = np.maximum(canvas[place], ink)
         boxes.append(Box(character, margin + left, row, ink.shape[1], len(ink)))
     return Line(canvas, tuple(boxes), text, number)
+
+
+def _growth(digit: npt.NDArray[np.uint8]) -> float:
+    """How much larger a digit is set than it came: MNIST shrinks wide ones until they fit, and so does the model."""
+    rows = np.flatnonzero((digit > 64).any(1))
+    return min(_MOST_GROWTH, _FULL / (rows[-1] - rows[0] + 1)) if len(rows) else 1.0
 
 
 def _sized(image: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
