@@ -97,6 +97,16 @@ def test_edit_interpolate_and_restore(draw, seven, tmp_path):
         )
 
 
+def test_links_are_never_replaced(draw, tmp_path):
+    (tmp_path / "kept.npz").write_bytes(b"mine")
+    (tmp_path / "link.npz").symlink_to("kept.npz")
+    done = draw("generate", "-n", 2, "-o", "link.npz", "--overwrite")
+    assert done.returncode == 2
+    assert "never replaced" in done.stderr
+    assert (tmp_path / "link.npz").is_symlink()
+    assert (tmp_path / "kept.npz").read_bytes() == b"mine"
+
+
 def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
     (tmp_path / "in").mkdir()
     dust = np.random.default_rng(0).integers(0, 2, (28, 28)).astype(np.uint8) * 255
@@ -123,6 +133,11 @@ def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
         (["write", "-o", "x.png"], "nothing to write"),
         (["write", "1", "--ink", "bluish", "-o", "x.png"], "is no colour"),
         (["write", "1", "--hand", "-4", "-o", "x.png"], "no hand -4"),
+        (["write", "1", "-o", "x.png", "--boxes", "x.png"], "give them two names"),
+        (["write", "1", "--dpi", "-3", "-o", "x.png"], "dots per inch"),
+        (["write", "1", "--ink", "white", "--paper", "White", "-o", "x.png"], "one colour"),
+        (["write", "1", "--hand", "5000000000", "-o", "x.png"], "no hand 5000000000"),
+        (["generate", "--grid", "-n", "9999", "--size", "512", "-o", "x.png"], "too large for one picture"),
         (["edit", "nowhere.png", "-o", "x.png"], "nowhere.png"),
         (["interpolate", "3", "potato", "-o", "x.png"], "no digit and no code"),
         (["interpolate", "3", "8", "--steps", "1", "-o", "x.png"], "2 to 1,000 steps"),

@@ -90,3 +90,11 @@ def test_numbers_out_of_range_are_refused(studio_tiny):
         one(studio_tiny, "1", -1)
     with pytest.raises(InputError, match="needs a hand"):
         list(write(studio_tiny, ["1", "2"], [0]))
+
+
+def test_odd_wishes_of_programs_are_refused_or_empty(studio_tiny):
+    assert list(write(studio_tiny, [], [])) == []
+    with pytest.raises(InputError, match="whole numbers"):
+        list(write(studio_tiny, ["1"], [2.5]))
+    with pytest.raises(InputError, match="too large for a picture"):
+        list(write(studio_tiny, ["1" * 1000], [0], height=2000))

@@ -81,6 +81,8 @@ def test_a_model_that_is_told_the_digit_says_which_each_draw_is(tiny_model):
         (NOTHING[:3], {}, "28 x 28"),
         (NOTHING, {"samples": 0}, "1 to 100 draws"),
         (NOTHING, {"digit": 12}, "0 to 9"),
+        (NOTHING, {"seed": -1}, "seed must be"),
+        (NOTHING, {"seed": 10**20}, "seed must be"),
     ],
 )
 def test_what_cannot_be_restored_is_refused(tiny_model, covered, settings, problem):

@@ -40,6 +40,9 @@ CHARACTERS = DIGITS + "".join(_SIGNS) + " "
 MAX_TEXT = 1000
 """Characters in a line, at most."""
 
+_MAX_PIXELS = 2**28
+"""Pixels of a line, at most."""
+
 _FULL = 20
 """Pixels of the larger side of a digit in MNIST, which made every digit so large."""
 
@@ -146,8 +149,15 @@ def write(
     if not 8 <= height <= 2000:
         raise InputError(f"The height of a digit must be 8 to 2,000 pixels, not {height}.")
     check_temperature(temperature)
+    longest = max((len(text) for text in texts), default=0)
+    if longest * height**2 > _MAX_PIXELS:
+        raise InputError(
+            f"A line of {longest:,} digits of {height} pixels is too large for a picture; lower the height."
+        )
     for text in texts:
         check_text(text)
+    if not texts:
+        return
     streams = [stream(seed, "lines", first + place) for place in range(len(texts))]
     styles, labels = [], []
     for text, number, rng in zip(texts, hands, streams, strict=True):

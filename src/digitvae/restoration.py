@@ -72,6 +72,8 @@ def restore(
         raise InputError("A mask has 28 x 28 pixels, and leaves something to be seen.")
     if not 1 <= samples <= 100:
         raise InputError(f"There can be 1 to 100 draws, not {samples}.")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"The seed must be a whole number from 0 to 2^63 - 1, not {seed}.")
     if digit is not None and digit not in range(10):
         raise InputError(f"A digit is 0 to 9, not {digit}.")
     x = unit_range(as_images(image[None]))[0]

@@ -37,13 +37,13 @@ MAX_DIGITS = 2**40
 MAX_HANDS = 2**20
 """Hands in one set of digits, at most."""
 
-HANDS = range(2**40)
+HANDS = range(2**30)
 """Numbers of hands."""
 
 MAX_EXAMPLES = 1000
 """Digits that a hand is learned from, at most."""
 
-_GUESTS = 2**41  # numbers of learned hands begin here
+_GUESTS = 2**30  # numbers of learned hands begin here, and stay within 32 bits
 
 _STREAMS = {"chunks": 0, "hands": 1, "lines": 2, "habits": 3, "texts": 4, "effects": 5}
 """Kinds of random streams that one seed gives."""
@@ -167,6 +167,8 @@ class Studio:
         Raises:
             InputError: If the number is negative.
         """
+        if not isinstance(number, int | np.integer):
+            raise InputError(f"Hands have whole numbers, so there is no hand {number}.")
         if number - _GUESTS in range(len(self._guests)):
             return self._guests[number - _GUESTS]
         if number not in HANDS:

@@ -30,6 +30,14 @@ WidthOption = Annotated[float | None, typer.Option(help="Of the ink, in pixels o
 
 PICTURES = (".png", ".svg")
 
+MAX_LINES = 500
+"""Lines in one picture, at most."""
+
+MAX_DPI = 10_000
+
+MAX_PIXELS = 2**28
+"""Pixels of one sheet, at most."""
+
 
 @app.command()
 def generate(
@@ -83,6 +91,8 @@ def generate(
             raise InputError(
                 f"A --grid holds up to {MAX_SHEET:,} digits, not {count:,}; write them to a file or folder."
             )
+        if count * size**2 > MAX_PIXELS:
+            raise InputError(f"{count:,} digits of {size} pixels are too large for one picture; lower -n or --size.")
         images = resized(np.concatenate([batch.images for batch in batches]), size)
         picture = sheet(images)
         write_aside(out, lambda file: file.write(as_png(255 - picture if invert else picture)), overwrite)
@@ -139,6 +149,16 @@ def write(
     for path in (out, boxes):
         if path is not None:
             refuse_existing(path, overwrite)
+    if boxes == out:
+        raise InputError(f"--out and --boxes are both {out}; give them two names.")
+    if not 1 <= dpi <= MAX_DPI:
+        raise InputError(f"A picture has 1 to {MAX_DPI:,} dots per inch, not {dpi}.")
+    if out.suffix.lower() in PICTURES and len(wanted) > MAX_LINES:
+        raise InputError(
+            f"A picture holds up to {MAX_LINES} lines, not {len(wanted):,}; give a folder for a file a line."
+        )
+    if ink.lower() == paper.lower():
+        raise InputError("Ink and paper have one colour, so nothing could be read; choose two.")
     studio = Studio.load(model)
     if like:
         hand = studio.learn(*named_digits(like))

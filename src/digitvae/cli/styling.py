@@ -68,7 +68,9 @@ def edit(
 
 @app.command()
 def interpolate(
-    a: Annotated[str, typer.Argument(help="A picture of a digit, a digit 0 to 9, or a code: numbers with commas.")],
+    a: Annotated[
+        str, typer.Argument(help="A picture of a digit, a digit 0 to 9, or a code: 7: and 24 numbers with commas.")
+    ],
     b: Annotated[str, typer.Argument(help="Another.")],
     out: PictureOption,
     steps: Annotated[int, typer.Option(help="Digits on the way, both ends included.")] = 11,
@@ -116,7 +118,13 @@ def mix(
 
     refuse_existing(out, overwrite)
     studio = Studio.load(model)
-    label = int(digit_of) if digit_of in _DIGITS else int(named_digits([Path(digit_of)])[1][0])
+    if digit_of in _DIGITS:
+        label = int(digit_of)
+    else:
+        _, found = named_digits([Path(digit_of)])
+        if len(found) != 1:
+            raise InputError(f"{digit_of} holds {len(found):,} digits; give one, or a digit from 0 to 9.")
+        label = int(found[0])
     styles, style_labels = named_digits([style_of])
     labels = np.full(len(styles), label)
     _save(out, mixed(studio, labels, styles, style_labels), labels, size, overwrite)

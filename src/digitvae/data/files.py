@@ -97,6 +97,8 @@ def aside_of(path: Path) -> Path:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise `RunError` when `path` exists and may not be replaced."""
+    """Raise `RunError` when `path` exists and may not be replaced, or is something that is never replaced."""
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise RunError(f"{path} is a link or a device, which is never replaced: choose another name.")
     if path.exists() and not overwrite:
-        raise RunError(f"{path} already exists: choose another name, or allow it to be overwritten.")
+        raise RunError(f"{path} already exists: choose another name, or --overwrite it.")
