@@ -43,7 +43,7 @@ MAX_PIXELS = 2**28
 def generate(
     out: Annotated[Path, typer.Option("-o", "--out", help="File or folder; the ending chooses the format.")],
     count: Annotated[int | None, typer.Option("-n", "--count", help="How many; 64 where left out.")] = None,
-    digit: Annotated[int | None, typer.Option(help="Which digit; all ten alike where left out.")] = None,
+    digit: Annotated[int | None, typer.Option(help="Which digit; all ten, mixed, where left out.")] = None,
     kind: Annotated[str | None, typer.Option("--format", help="npz, idx, png or parquet.")] = None,
     grid: Annotated[bool, typer.Option("--grid", help="One picture with all digits side by side.")] = False,
     hands: Annotated[int, typer.Option(help="Writers that share the digits evenly; 0: each digit is another's.")] = 0,
@@ -130,6 +130,7 @@ def write(
 
     Examples: `digitvae write "2026-11-23" "1,024.50" -o note.png` - `digitvae write 0123456789 --hand 42 --ink navy
     -o mine.svg` - `digitvae write 90210 --like my3.png --like my7.png` - `digitvae write --from numbers.txt -o lines/`
+    - `digitvae write -o minus.png -- -5` (what begins with a minus stands last, after two)
     """
     from digitvae.data.files import refuse_existing, write_aside
     from digitvae.handwriting import page

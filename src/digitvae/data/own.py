@@ -38,7 +38,10 @@ def load_digits(path: str | Path, notify: Notify | None = None) -> tuple[Digits,
         >>> digits.images.shape  # doctest: +SKIP
         (120, 28, 28)
     """
-    digits, notes = _read(train_and_test(Path(path))[0])
+    train, test = train_and_test(Path(path))
+    digits, notes = _read(train)
+    if test is not None:
+        notes = (*notes, f"The test digits in {path} are left out; name {test} to read them.")
     if notify is not None:
         for note in notes:
             notify(note)
