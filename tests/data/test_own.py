@@ -306,6 +306,8 @@ def test_a_folder_that_keeps_test_digits_apart(tmp_path, few):
     for part, digits in (("train", few.subset(slice(0, 30))), ("t10k", few.subset(slice(30, 40)))):
         write_idx(tmp_path / "idx" / f"{part}-images-idx3-ubyte.gz", digits.images)
         write_idx(tmp_path / "idx" / f"{part}-labels-idx1-ubyte", digits.labels)
+    _, notes = load_digits(tmp_path / "idx")
+    assert "test digits" in notes[-1]
     one, other = load_splits(tmp_path / "mine"), load_splits(tmp_path / "idx")
     for splits in (one, other):
         assert (len(splits.train), len(splits.validation), len(splits.test)) == (24, 6, 10)

@@ -129,8 +129,8 @@ def write(
     """Write numbers as one person would.
 
     Examples: `digitvae write "2026-11-23" "1,024.50" -o note.png` - `digitvae write 0123456789 --hand 42 --ink navy
-    -o mine.svg` - `digitvae write 90210 --like my3.png --like my7.png` - `digitvae write --from numbers.txt -o lines/`
-    - `digitvae write -o minus.png -- -5` (what begins with a minus stands last, after two)
+    -o mine.svg` - `digitvae write 90210 --like my3.png my7.png` - `digitvae write --from numbers.txt -o lines/` - and,
+    as what begins with a minus stands last: `digitvae write -o minus.png -- -5`
     """
     from digitvae.data.files import refuse_existing, write_aside
     from digitvae.handwriting import page
