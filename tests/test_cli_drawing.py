@@ -134,6 +134,8 @@ def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
         (["write", "1", "--ink", "bluish", "-o", "x.png"], "is no colour"),
         (["write", "1", "--hand", "-4", "-o", "x.png"], "no hand -4"),
         (["write", "1", "-o", "x.png", "--boxes", "x.png"], "give them two names"),
+        (["write", "1", "--hand", "3", "--like", "a.png", "-o", "x.png"], "leave one out"),
+        (["write", "1", "-o", "x.gif"], "must end in .png or .svg"),
         (["write", "1", "--dpi", "-3", "-o", "x.png"], "dots per inch"),
         (["write", "1", "--ink", "white", "--paper", "White", "-o", "x.png"], "one colour"),
         (["write", "1", "--hand", "5000000000", "-o", "x.png"], "no hand 5000000000"),

@@ -34,11 +34,9 @@ def test_a_folder_is_equipped(tiny_model, splits_5k, tmp_path, monkeypatch):
     assert (
         len({image.tobytes() for image in studio.draw(np.random.default_rng(0).normal(size=(9, 4)), np.arange(9))}) == 9
     )
-    without = tmp_path / "without"
-    save_model(without, tiny_model, Config().with_settings(TINY), "card")
-    equip(without, splits_5k.train, None)
+    (folder / "hands.npz").unlink()
     with pytest.raises(RunError, match=r"hands\.npz is missing"):
-        _ = Studio(without).hands
+        _ = Studio(folder).hands
 
 
 def test_hands_are_raised_until_they_are_as_consistent_as_writers(monkeypatch):

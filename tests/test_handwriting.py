@@ -18,38 +18,38 @@ def one(studio, text, hand=0, **keywords):
 @given(text=st.text(CHARACTERS, min_size=1, max_size=12).filter(str.strip), height=st.integers(8, 120))
 def test_boxes_hold_all_the_ink_in_order(studio_tiny, text, height):
     line = one(studio_tiny, text, height=height)
-    assert "".join(box.text for box in line.boxes) == text.replace(" ", "")
+    assert "".join(box["text"] for box in line.boxes) == text.replace(" ", "")
     outside = line.ink.copy()
     rows, columns = line.ink.shape
     for box in line.boxes:
-        assert 0 <= box.left < box.left + box.width <= columns
-        assert 0 <= box.top < box.top + box.height <= rows
-        outside[box.top : box.top + box.height, box.left : box.left + box.width] = 0
+        assert 0 <= box["left"] < box["left"] + box["width"] <= columns
+        assert 0 <= box["top"] < box["top"] + box["height"] <= rows
+        outside[box["top"] : box["top"] + box["height"], box["left"] : box["left"] + box["width"]] = 0
     assert outside.max() == 0
-    lefts = [box.left for box in line.boxes]
+    lefts = [box["left"] for box in line.boxes]
     assert lefts == sorted(lefts)
 
 
 def test_boxes_fit_the_ink(studio_tiny):
     line = one(studio_tiny, "3+(1)/7:2.", height=80)
     for box in line.boxes:
-        ink = line.ink[box.top : box.top + box.height, box.left : box.left + box.width] > 64
+        ink = line.ink[box["top"] : box["top"] + box["height"], box["left"] : box["left"] + box["width"]] > 64
         assert ink[0].any() and ink[-1].any() and ink[:, 0].any() and ink[:, -1].any(), box  # noqa: PT018
 
 
 def test_signs_stand_where_they_should(studio_tiny):
     """In units of the digits' height, from the baseline: full stops low, dashes in the middle, brackets around all."""
     line = one(studio_tiny, "1.1-1(1)", height=200)
-    boxes = {box.text: box for box in line.boxes}
-    base = np.mean([box.top + box.height for box in line.boxes if box.text == "1"])
+    boxes = {box["text"]: box for box in line.boxes}
+    base = np.mean([box["top"] + box["height"] for box in line.boxes if box["text"] == "1"])
 
     def place(sign):
-        return (base - boxes[sign].top - boxes[sign].height / 2) / 200
+        return (base - boxes[sign]["top"] - boxes[sign]["height"] / 2) / 200
 
     assert place(".") == pytest.approx(0, abs=0.15)
     assert place("-") == pytest.approx(0.45, abs=0.2)
-    assert boxes["("].height > 200
-    assert boxes["-"].width > 2 * boxes["-"].height
+    assert boxes["("]["height"] > 200
+    assert boxes["-"]["width"] > 2 * boxes["-"]["height"]
 
 
 def test_a_hand_writes_alike_but_not_the_same(studio_tiny):
@@ -73,7 +73,7 @@ def test_lines_do_not_depend_on_those_around_them(studio_tiny):
 
 def test_height_is_that_of_the_digits(studio_tiny):
     small, large = one(studio_tiny, "88888888", height=30), one(studio_tiny, "88888888", height=120)
-    ratio = np.mean([b.height for b in large.boxes]) / np.mean([b.height for b in small.boxes])
+    ratio = np.mean([b["height"] for b in large.boxes]) / np.mean([b["height"] for b in small.boxes])
     assert ratio == pytest.approx(4, rel=0.15)
 
 

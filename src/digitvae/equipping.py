@@ -34,24 +34,20 @@ ROUNDS = 8
 Groups = npt.NDArray[np.integer]
 
 
-def equip(
-    folder: Path, digits: Digits, writers: Groups | None, notify: Callable[[str], None] = lambda text: None
-) -> None:
+def equip(folder: Path, digits: Digits, writers: Groups, notify: Callable[[str], None] = lambda text: None) -> None:
     """Make a model folder one that can draw: write ``draw.onnx``, ``style.onnx``, ``knobs.npz`` and ``hands.npz``.
-
-    Without writers there is no ``hands.npz``, and what needs hands says so.
 
     Args:
         folder: A model folder, of a model that is conditioned on the digit and has a ``flow`` prior.
         digits: Labelled digits of many writers, such as the model was trained on.
-        writers: Who wrote each, shape (n,), or None.
+        writers: Who wrote each, shape (n,).
         notify: Told what is done next.
 
     Raises:
         InputError: If the model is of another kind, the digits have no labels, or the extra ``onnx`` is not installed.
         RunError: If the folder has no model, or cannot be written to.
     """
-    if writers is not None and (digits.labels is None or writers.shape != digits.labels.shape):
+    if digits.labels is None or writers.shape != digits.labels.shape:
         raise InputError("Hands are learned from digits with labels, and a writer for each.")
     model, _ = load_model(folder)
     notify("the computations")
@@ -61,8 +57,6 @@ def equip(
     noise, which = stream(0, "chunks", 0).normal(size=(DRAWN, studio.latent_dim)), np.arange(DRAWN) % CLASSES
     knobs = Knobs.estimated(noise, which, drawn(studio, noise, which))
     knobs.save(folder)
-    if writers is None or digits.labels is None:
-        return
     notify("the hands of writers")
     labels = digits.labels.astype(np.int64)
     styles = [

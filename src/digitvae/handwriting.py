@@ -6,7 +6,6 @@ signs) is not learned, as MNIST has no lines: it is drawn for each hand from the
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from digitvae.data.samples import Box
 from digitvae.errors import InputError
 from digitvae.morphometry import measure
 from digitvae.studio import Studio, check_temperature, stream
@@ -82,25 +82,6 @@ class Habits:
             size_spread=float(rng.uniform(0.02, 0.05)),
             slope=float(rng.normal(0, 0.8)),
         )
-
-
-@dataclass(frozen=True)
-class Box:
-    """Where a character's ink is, in pixels from the left and the top of the line.
-
-    Attributes:
-        text: The character.
-        left: First column.
-        top: First row.
-        width: Columns.
-        height: Rows.
-    """
-
-    text: str
-    left: int
-    top: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +167,7 @@ def page(lines: Sequence[Line]) -> Line:
     for line, top in zip(lines, tops.tolist(), strict=True):
         rows = canvas[top : top + len(line.ink), : line.ink.shape[1]]
         np.maximum(rows, line.ink, out=rows)
-        boxes += [dataclasses.replace(box, top=box.top + top) for box in line.boxes]
+        boxes += [Box(**{**box, "top": box["top"] + top}) for box in line.boxes]
     return Line(canvas, tuple(boxes), "\n".join(line.text for line in lines), lines[0].hand)
 
 
@@ -266,7 +247,7 @@ def _set(text: str, number: int, digits: npt.NDArray[Any], pen: Pen, height: int
         row = margin + round(top - low - len(ink))
         place = (slice(row, row + len(ink)), slice(margin + left, margin + left + ink.shape[1]))
         canvas[place] = np.maximum(canvas[place], ink)
-        boxes.append(Box(character, margin + left, row, ink.shape[1], len(ink)))
+        boxes.append(Box(text=character, left=margin + left, top=row, width=ink.shape[1], height=len(ink)))
     return Line(canvas, tuple(boxes), text, number)
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from digitvae import __version__
 from digitvae.data.layouts import Layout
-from digitvae.data.samples import SPLITS, Box, Sample, Tally
+from digitvae.data.samples import SPLITS, Sample, Tally
 from digitvae.data.trainers import open_layout
 from digitvae.errors import InputError
 from digitvae.handwriting import CHARACTERS, Line, write
@@ -108,9 +108,7 @@ class NumberSet:
 
     def _sample(self, number: int, line: Line, colours: npt.NDArray[np.uint8]) -> Sample:
         image = colours[line.ink]
-        boxes = [
-            Box(text=box.text, left=box.left, top=box.top, width=box.width, height=box.height) for box in line.boxes
-        ]
+        boxes = list(line.boxes)
         if self.effects:
             rng = stream(self.seed, "effects", number)
             image, boxes = scan(image, line.ink, boxes, self.effects, rng)

@@ -9,7 +9,8 @@ import pytest
 
 from digitvae.data import load_splits
 from digitvae.data.layouts import CARD_FILE
-from digitvae.data.samples import Box, Sample, as_png
+from digitvae.data.samples import Box, Sample
+from digitvae.data.tables import png
 from digitvae.data.trainers import LAYOUTS, open_layout
 from digitvae.errors import DataError, InputError
 from digitvae.evaluation.sequences import verify
@@ -61,7 +62,7 @@ def test_wrong_labels_are_seen(tmp_path):
 def test_another_picture_is_found_by_the_hash(tmp_path):
     folder = write(tmp_path / "x", "png", count=3)
     victim = next(folder.rglob("*.png"))
-    victim.write_bytes(as_png(np.full((40, 200), 255, np.uint8)))
+    victim.write_bytes(png(np.full((40, 200), 255, np.uint8)))
     with pytest.raises(DataError, match="its card"):
         verify(folder, "png")
 

@@ -114,8 +114,12 @@ def write(
         "note.png"
     ),
     source: Annotated[Path | None, typer.Option("--from", help="A text file with a number on each line.")] = None,
-    hand: Annotated[int, typer.Option(help="Number of the hand; the same number always writes alike.")] = 0,
-    like: Annotated[list[Path] | None, typer.Option(help="Example digits of a hand; may be repeated.")] = None,
+    hand: Annotated[
+        int | None, typer.Option(help="Number of the hand, 0 where left out; the same number always writes alike.")
+    ] = None,
+    like: Annotated[
+        list[Path] | None, typer.Option(help="Pictures of digits by the hand that is to write, in place of --hand.")
+    ] = None,
     height: Annotated[int, typer.Option(help="Of a digit, in pixels.")] = 64,
     dpi: Annotated[int, typer.Option(help="Dots per inch that a PNG says of itself.")] = 300,
     ink: Annotated[str, typer.Option(help="Colour of the ink: a name such as navy, or #rrggbb.")] = "#000000",
@@ -147,30 +151,32 @@ def write(
         raise InputError(
             'There is nothing to write: give a number, such as digitvae write "2026-11-23", or --from FILE.'
         )
-    for path in (out, boxes):
-        if path is not None:
-            refuse_existing(path, overwrite)
+    if like and hand is not None:
+        raise InputError("--hand and --like both say who writes; leave one out.")
+    picture = out.suffix.lower() in PICTURES
+    if out.suffix and not picture:
+        raise InputError(f"'{out}' must end in .png or .svg, or be a folder.")
+    refuse_existing(out, overwrite and picture)
+    if boxes is not None:
+        refuse_existing(boxes, overwrite)
     if boxes == out:
         raise InputError(f"--out and --boxes are both {out}; give them two names.")
     if not 1 <= dpi <= MAX_DPI:
         raise InputError(f"A picture has 1 to {MAX_DPI:,} dots per inch, not {dpi}.")
-    if out.suffix.lower() in PICTURES and len(wanted) > MAX_LINES:
+    if picture and len(wanted) > MAX_LINES:
         raise InputError(
             f"A picture holds up to {MAX_LINES} lines, not {len(wanted):,}; give a folder for a file a line."
         )
     if ink.lower() == paper.lower():
         raise InputError("Ink and paper have one colour, so nothing could be read; choose two.")
     studio = Studio.load(model)
-    if like:
-        hand = studio.learn(*named_digits(like))
-    lines = write_lines(studio, wanted, [hand] * len(wanted), height=height, seed=seed, temperature=temperature)
-    if out.suffix.lower() in PICTURES:
+    who = studio.learn(*named_digits(like)) if like else hand or 0
+    lines = write_lines(studio, wanted, [who] * len(wanted), height=height, seed=seed, temperature=temperature)
+    if picture:
         whole = page(list(lines))
         _save_line(whole, out, ink, paper, dpi, overwrite)
         found = {out.name: _boxes(whole)}
     else:
-        if out.suffix:
-            raise InputError(f"'{out}' must end in .png or .svg, or be a folder.")
         found = _save_folder(lines, len(wanted), out, ink, paper, dpi)
     if boxes is not None:
         content = (json.dumps(found, indent=1) + "\n").encode()
@@ -218,5 +224,5 @@ def _boxes(line: Line) -> dict[str, Any]:
         "text": line.text,
         "width": width,
         "height": height,
-        "boxes": [dataclasses.asdict(box) for box in line.boxes],
+        "boxes": line.boxes,
     }

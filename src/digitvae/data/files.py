@@ -101,4 +101,4 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
         raise RunError(f"{path} is a link or a device, which is never replaced: choose another name.")
     if path.exists() and not overwrite:
-        raise RunError(f"{path} already exists: choose another name, or --overwrite it.")
+        raise RunError(f"{path} already exists: choose another name, or overwrite it where that is offered.")

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from digitvae.data.folders import LABELS_FILE
-from digitvae.data.samples import SPLITS, Sample, Tally, as_png, from_png
+from digitvae.data.samples import SPLITS, Sample, Tally, from_png
 from digitvae.data.sinks import Whole
+from digitvae.data.tables import png
 from digitvae.errors import DataError
 
 CARD_FILE = "README.md"
@@ -53,7 +54,7 @@ class Layout(Whole):
         """
         with self.saying_why():
             # Compressing lets go of Python's lock, so that threads do it side by side.
-            pictures = self.pool.map(as_png, [sample.image for sample in samples])
+            pictures = self.pool.map(png, [sample.image for sample in samples])
             for sample, picture in zip(samples, pictures, strict=True):
                 self.write(sample, picture)
                 self.tally.add(sample)

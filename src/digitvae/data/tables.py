@@ -128,9 +128,9 @@ def table_of(images: Pixels, labels: Pixels | None, hands: "npt.NDArray[np.integ
 
 
 def png(image: Pixels) -> bytes:
-    """An image as the content of a PNG file."""
+    """An image as the content of a PNG file, compressed lightly: twice as fast as usual, a few per cent larger."""
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG")
+    Image.fromarray(image).save(content, "PNG", compress_level=1)
     return content.getvalue()

@@ -32,7 +32,7 @@ from digitvae.errors import InputError
 from digitvae.evaluation.measures import Measure
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
-from digitvae.evaluation.suite import BASELINE, copy_verdict
+from digitvae.evaluation.suite import BASELINE, copy_verdict, section
 from digitvae.reading import CLASSIFIER, read_digits, train_reader
 from digitvae.running import machine_facts
 
@@ -109,7 +109,7 @@ def certify(
     began = time.perf_counter()
     measures = _readers(generated, splits.train, judged, possible, seeds, progress)
     progress.finish()
-    readers = _section(judged_on, measures, began)
+    readers = section(judged_on, measures, began)
     reader = dataclasses.asdict(CLASSIFIER) | {"widths": list(CLASSIFIER.widths)}
     del reader["epochs"]  # steps stand for them
     return {
@@ -205,15 +205,15 @@ def _samples(generated: Digits, train: Digits, judged: Digits, judged_on: str, p
     progress.begin("copy audit")
     began = time.perf_counter()
     held = generated.images[fixed_order(len(generated))[: len(judged)]]
-    own = _section(judged_on, sample_measures(held, train, judged), began)
+    own = section(judged_on, sample_measures(held, train, judged), began)
     progress.begin("copy audit of the PCA Gaussian")
     began = time.perf_counter()
     drawn = pca_gaussian(train, len(judged)).images
-    return {"samples": own, BASELINE: _section(judged_on, sample_measures(drawn, train, judged), began)}
+    return {"samples": own, BASELINE: section(judged_on, sample_measures(drawn, train, judged), began)}
 
 
 def _exact_copies(generated: Digits, splits: Splits) -> Measure:
-    """The audit's neighbours are among as many training digits as judging ones; copies are looked for among all."""
+    """Of all generated digits, while the audit takes as many as there are digits to judge; validation digits too."""
     parts = [splits.train, splits.validation, *([] if splits.test is None else [splits.test])]
     real = {image.tobytes() for part in parts for image in part.images}
     share = sum(image.tobytes() in real for image in generated.images) / len(generated)
@@ -305,8 +305,3 @@ def _shuffled(n: int, count: int, generator: torch.Generator) -> Tensor:
 def _labels(digits: Digits) -> npt.NDArray[np.uint8]:
     """Labels that were seen to be there."""
     return np.asarray(digits.labels, np.uint8)
-
-
-def _section(digits: str, measures: Sequence[Measure], began: float) -> dict[str, Any]:
-    seconds = round(time.perf_counter() - began, 2)
-    return {"digits": digits, "seconds": seconds, "measures": [measure.to_dict() for measure in measures]}

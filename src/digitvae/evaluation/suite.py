@@ -84,16 +84,16 @@ def evaluate_model(
         measures = density_measures(given, judged.images, binarization, effort or Effort.quick(), notify)
         notify("real digits against changed ones")
         measures += outlier_measures(given, judged.images, binarization)
-        sections["density"] = {"binarization": binarization, **_section(name, measures, began)}
+        sections["density"] = {"binarization": binarization, **section(name, measures, began)}
     if "clusters" in metrics:
         voters = _codes(model, splits.train)
         for part, digits in {"validation": splits.validation, name: judged}.items():
             notify(f"clusters of the {part} digits")
             began = time.perf_counter()
-            sections[f"clusters, {part}"] = _section(part, cluster_measures(*_codes(model, digits), *voters), began)
+            sections[f"clusters, {part}"] = section(part, cluster_measures(*_codes(model, digits), *voters), began)
         if can_be_mapped(model):
             began = time.perf_counter()
-            sections["map"] = _section("decoded", map_measures(model), began)
+            sections["map"] = section("decoded", map_measures(model), began)
     if "samples" in metrics:
         full = effort is not None and effort != Effort.quick()
         for title, generate in _generators(model, splits).items():
@@ -106,7 +106,7 @@ def evaluate_model(
             measures = sample_measures(digits.images[-len(judged) :], train, judged)
             if full and judged.labels is not None:
                 measures.append(_accuracy(digits, judged, notify))
-            sections[title] = _section(name, measures, began) | {"drawn": len(digits)}
+            sections[title] = section(name, measures, began) | {"drawn": len(digits)}
         if BASELINE in sections:
             for title in sections:
                 if title.startswith("samples"):
@@ -171,7 +171,8 @@ def _accuracy(digits: Digits, judged: Digits, notify: Callable[[str], None]) -> 
     return dataclasses.replace(score, settings={**score.settings, "labelled_by": labelled_by})
 
 
-def _section(digits: str, measures: Sequence[Measure], began: float) -> dict[str, Any]:
+def section(digits: str, measures: Sequence[Measure], began: float) -> dict[str, Any]:
+    """Measures ready for JSON, with what they were measured on and the seconds since `began` (`perf_counter`)."""
     seconds = round(time.perf_counter() - began, 2)
     return {"digits": digits, "seconds": seconds, "measures": [measure.to_dict() for measure in measures]}
 
