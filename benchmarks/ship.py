@@ -67,7 +67,14 @@ def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
             if measure["name"].startswith(ON_CARD):
                 value = f"{measure['value']:.2f}" if measure["unit"] == "nats" else f"{measure['value']:.4f}"
                 rows.append(f"| {measure['name']} | {value} | {measure['unit']} | {measure['definition']} |")
-    machine = hardware()
+    machine, audit = hardware(), sections.get("samples", {}).get("copy_audit")
+    verdict = []
+    if audit is not None:
+        verdict = (
+            ["**Copy audit**: passed.", ""]
+            if audit["passed"]
+            else [f"**Copy audit failed**: {'; '.join(audit['why'])}.", ""]
+        )
     return "\n".join(
         [
             f"## Measured on {digits:,} test digits",
@@ -78,6 +85,7 @@ def measured(run: RunDirectory, sections: dict[str, Any], digits: int) -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            *verdict,
             f"`python -m benchmarks.ship {run.config().recipe}`, {machine['date'][:10]}; trained in "
             f"{minutes_of(run):.0f} minutes on {machine['processor']}, {machine['cores']} cores.",
             "",
