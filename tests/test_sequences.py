@@ -215,12 +215,12 @@ def test_what_fails_midway_leaves_nothing(tmp_path, wanted, monkeypatch, error):
 def test_memory_does_not_grow_with_the_set(tmp_path, wanted):
     peaks = []
     write_numbers(wanted(CHUNK), tmp_path / "warm")
-    for count in (2 * CHUNK, 8 * CHUNK):
+    for count in (6 * CHUNK, 12 * CHUNK):
         tracemalloc.start()
         write_numbers(wanted(count, "[0-9]{5}", height=40), tmp_path / str(count))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 2 * peaks[0]  # four times, if all were kept; when garbage is collected differs
+    assert peaks[1] < 1.3 * peaks[0], peaks
 
 
 def test_a_set_is_made_without_torch(tmp_path, studio_folder):
