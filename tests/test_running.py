@@ -220,14 +220,24 @@ def test_unlabelled_digits_train_too(few, tmp_path):
     assert train_run(recipe("epochs=1"), plain, tmp_path / "run").complete
 
 
-def test_first_signal_asks_to_stop_and_the_second_interrupts():
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])
+def test_first_signal_asks_to_stop_and_the_second_interrupts(before):
+    """And what was there before comes back: a shell starts a process in the background with Ctrl-C ignored."""
+    found = signal.signal(signal.SIGINT, before)
+    try:
+        _stop_twice()
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, found)
+
+
+def _stop_twice():
     with stop_on_signals() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGINT)
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow
