@@ -24,7 +24,7 @@ ROWS: list[list[set[str]]] = [
     [{"distributions", "networks", "images", "lattice"}, {"structure", "flows"}],
     [{"models"}],
     [{"objective"}],
-    [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
+    [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running", "adversarial"}],
     [
         {"latent", "morphometry", "studio", "scanning"},
         {"generation", "handwriting", "styling", "restoration"},
@@ -32,7 +32,7 @@ ROWS: list[list[set[str]]] = [
         {"sequences"},
     ],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report", "equipping"}],
+    [{"figures", "export"}, {"report", "equipping"}, {"comparison"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
 ]
 

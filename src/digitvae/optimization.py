@@ -126,7 +126,7 @@ def make_optimizer(model: VAE, settings: TrainingConfig, device: torch.device) -
     )
 
 
-def make_average(model: VAE, decay: float) -> AveragedModel | None:
+def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
     """A running average of the weights whose decay grows from 0, so that it forgets the random start soon."""
     if not decay:
         return None

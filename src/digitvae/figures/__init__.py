@@ -6,6 +6,7 @@ into bytes that depend on nothing but its content.
 
 from digitvae.figures.animation import write_animation
 from digitvae.figures.maps import draw_classes, draw_clusters, draw_map, draw_paths, draw_posteriors
+from digitvae.figures.races import draw_race
 from digitvae.figures.sheets import (
     draw_grid,
     draw_pairs,
@@ -28,6 +29,7 @@ __all__ = [
     "draw_planes",
     "draw_posterior_draws",
     "draw_posteriors",
+    "draw_race",
     "draw_rows",
     "draw_samples",
     "draw_terms",

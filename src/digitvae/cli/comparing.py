@@ -1,0 +1,49 @@
+"""The command that holds VAEs against GANs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitvae.cli.app import DataDirOption, DataOption, NoFallbackOption, app, load_data, screen
+
+
+@app.command()
+def compare(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the comparison; continued where it is one.")],
+    models: Annotated[
+        str, typer.Option(help="Who takes part, comma-separated: studio, map, gan, gan-classic, means.")
+    ] = "studio,map,gan,gan-classic,means",
+    budget: Annotated[float, typer.Option(help="Seconds of training for each model and seed.")] = 300.0,
+    seeds: Annotated[int, typer.Option(help="How often each is trained.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="One seed, 60 seconds each.")] = False,
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    no_fallback: NoFallbackOption = False,
+) -> None:
+    """VAE against GAN on equal terms: the same digits, seconds and parameters that draw; comparison.html and .json.
+
+    Each model is trained with each seed and measured; what is measured is kept at once. After Ctrl-C the same command
+    goes on, with the training that was under way begun anew. More seeds and models may be asked for later.
+
+    Examples: `digitvae compare --quick -o comparison` - `digitvae compare --models studio,gan --seeds 2 -o duel`
+    """
+    from digitvae.comparison import Settings, comparison_content, write_page
+    from digitvae.comparison import compare as compared
+    from digitvae.data.files import write_aside
+    from digitvae.terminal import counting
+
+    settings = Settings(tuple(models.split(",")), 60.0 if quick else budget, 1 if quick else seeds)
+    splits = load_data(data or "mnist", data_dir, not no_fallback)
+    with counting(screen) as notify:
+        entries = compared(out, splits, settings, notify)
+    content = comparison_content(entries, settings, splits)
+    written = (json.dumps(content, indent=2) + "\n").encode()
+    write_aside(out / "comparison.json", lambda file: file.write(written), overwrite=True)
+    page = write_page(out, content)
+    for claim in content["claims"]:
+        screen.print(f"{claim['claim']} {claim['verdict'].upper()}. {claim['measured']}", soft_wrap=True, markup=False)
+    screen.print(f"Written: {page} and comparison.json beside it.", soft_wrap=True)

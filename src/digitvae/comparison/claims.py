@@ -1,0 +1,191 @@
+"""What the original report says of VAEs and GANs, sentence by sentence, held against what was measured."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from digitvae.comparison.summary import QUALITY, mean_of
+
+GOOD = 0.95
+"""Share of digits read as the digit that was asked for, above which images are called good."""
+
+Models = Mapping[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence and its verdict.
+
+    Attributes:
+        claim: What the original says.
+        measured: What was measured, with the numbers.
+        verdict: ``holds``, ``does not hold``, ``by construction``, or ``not measured``.
+    """
+
+    claim: str
+    measured: str
+    verdict: str
+
+
+def claims(models: Models) -> list[dict[str, str]]:
+    """All claims, held against the models of a comparison, as `digitvae.comparison.summarize` gives them."""
+    made = [
+        _time(models),
+        _stability(models),
+        _good_images(models),
+        _density(models),
+        _features(models),
+        _control(models),
+        _supervision(),
+        _parts(models),
+        _new(models),
+    ]
+    return [asdict(claim) for claim in made]
+
+
+def _of(models: Models, kind: str) -> list[dict[str, Any]]:
+    return [model for model in models.values() if model["kind"] == kind]
+
+
+def _best(models: Sequence[dict[str, Any]], name: str, lowest: bool = False) -> dict[str, Any] | None:
+    """The model with the best mean of a measure; None where nobody has it."""
+    having = [model for model in models if not math.isnan(mean_of(model, name))]
+    if not having:
+        return None
+    return (min if lowest else max)(having, key=lambda model: mean_of(model, name))
+
+
+def _absent(claim: str) -> Claim:
+    return Claim(claim, "Needs at least one VAE and one GAN that did not fail.", "not measured")
+
+
+def _time(models: Models) -> Claim:
+    claim = "GANs typically require more training time than VAEs."
+    times = {}
+    for kind in ("vae", "gan"):
+        medians = [_median(model["seconds_to_quality"]) for model in _of(models, kind) if model["seconds_to_quality"]]
+        if not medians:
+            return _absent(claim)
+        times[kind] = min(medians)
+    measured = (
+        f"Seconds to an FID-digit of {QUALITY:g}, median over the seeds: the fastest VAE {_seconds(times['vae'])}, the "
+        f"fastest GAN {_seconds(times['gan'])}."
+    )
+    if math.isinf(times["vae"]) and math.isinf(times["gan"]):
+        return Claim(claim, measured, "not measured")
+    return Claim(claim, measured, _verdict(times["gan"] > times["vae"]))
+
+
+def _stability(models: Models) -> Claim:
+    claim = "GANs are often more stable."
+    lines, worst = [], {}
+    for kind, word in (("vae", "VAEs"), ("gan", "GANs")):
+        having = _of(models, kind)
+        if not having:
+            return _absent(claim)
+        runs = sum(model["runs"] for model in having)
+        bad = sum(len(model["failed"]) + len(model["collapsed"]) for model in having)
+        spreads = [model["measures"].get("FID-digit", {}).get("spread") for model in having]
+        known = [spread for spread in spreads if spread is not None]
+        spread = max(known) if known else math.nan
+        worst[kind] = (bad / runs, spread)
+        told = "" if math.isnan(spread) else f", FID-digit spreads by up to {spread:.2f} over the seeds"
+        lines.append(f"{word}: {bad} of {runs} runs diverged or lost a class{told}")
+    stabler = worst["gan"] < worst["vae"]
+    return Claim(claim, ". ".join(lines) + ".", _verdict(stabler))
+
+
+def _good_images(models: Models) -> Claim:
+    claim = "Where classes are few, as in MNIST, both can produce good images."
+    best = {kind: _best(_of(models, kind), "read as asked for") for kind in ("vae", "gan")}
+    if best["vae"] is None or best["gan"] is None:
+        return _absent(claim)
+    shares = {kind: mean_of(model, "read as asked for") for kind, model in best.items() if model is not None}
+    measured = f"Read as the digit that was asked for: VAE {shares['vae']:.2%}, GAN {shares['gan']:.2%} at best."
+    return Claim(claim, measured, _verdict(min(shares.values()) >= GOOD))
+
+
+def _density(models: Models) -> Claim:
+    claim = "VAEs allow the modelling of probability densities, unlike GANs."
+    having = [m for m in _of(models, "vae") if not math.isnan(mean_of(m, "log p(x)"))]
+    if not having:
+        return _absent(claim)
+    told = "; ".join(f"{model['title']} {mean_of(model, 'log p(x)'):.1f}" for model in having)
+    return Claim(claim, f"Mean log p(x) in nats: {told}. GANs draw, but give no p(x): undefined.", "holds")
+
+
+def _features(models: Models) -> Claim:
+    claim = "VAEs excel when features are to be added to images."
+    name = "made thicker, read as before"
+    best = {kind: _best(_of(models, kind), name) for kind in ("vae", "gan")}
+    vae, gan = best["vae"], best["gan"]
+    if vae is None or gan is None:
+        return _absent(claim)
+    lines = [
+        f"{word}: {mean_of(model, name):.1%} of real digits made thicker are still read as before, by "
+        f"{mean_of(model, 'made thicker: gain in thickness'):.2f} pixels"
+        for word, model in (("VAE", vae), ("GAN", gan))
+    ]
+    return Claim(claim, ". ".join(lines) + ".", _verdict(mean_of(vae, name) > mean_of(gan, name)))
+
+
+def _control(models: Models) -> Claim:
+    claim = "Sometimes VAEs win on control and usability."
+    error, time = "real digits drawn again: squared error", "seconds to find their codes"
+    best = {kind: _best(_of(models, kind), error, lowest=True) for kind in ("vae", "gan")}
+    vae, gan = best["vae"], best["gan"]
+    if vae is None or gan is None:
+        return _absent(claim)
+    measured = (
+        f"To work on a real digit its code is needed. VAE: {mean_of(vae, time):.2g} s for all of them, squared "
+        f"error {mean_of(vae, error):.1f}. GAN, by search: {mean_of(gan, time):.2g} s, squared error "
+        f"{mean_of(gan, error):.1f}."
+    )
+    return Claim(claim, measured, _verdict(mean_of(vae, error) < mean_of(gan, error)))
+
+
+def _supervision() -> Claim:
+    return Claim(
+        "VAEs involve a semi-supervised learning process.",
+        "No: the loss of recipe map sees no label (unsupervised); studio and the GANs here are told every label. "
+        "Semi-supervised means few labels among many images: VAEs can be trained so (Kingma et al., 2014), and need "
+        "not be.",
+        "does not hold",
+    )
+
+
+def _parts(models: Models) -> Claim:
+    return Claim(
+        "The encoder gives means and standard deviations; codes are drawn from them and decoded.",
+        "That is how the VAEs here are built (digitvae.models.vae).",
+        "by construction" if _of(models, "vae") else "not measured",
+    )
+
+
+def _new(models: Models) -> Claim:
+    claim = "Generated digits differ from the originals, yet belong to the same category."
+    vae = _best(_of(models, "vae"), "read as asked for")
+    if vae is None:
+        return _absent(claim)
+    again, audit = mean_of(vae, "drawn again, read as before"), vae["copy_audit"]
+    measured = (
+        f"{vae['title']}: {again:.1%} of real digits drawn again are read as before; new digits have the class asked "
+        f"for in {mean_of(vae, 'read as asked for'):.2%}; {audit['passed']} of {audit['of']} runs pass the copy audit."
+    )
+    return Claim(claim, measured, _verdict(again >= GOOD and audit["passed"] == audit["of"]))
+
+
+def _median(times: Sequence[float | None]) -> float:
+    return statistics.median(math.inf if time is None else time for time in times)
+
+
+def _seconds(time: float) -> str:
+    return "never within the budget" if math.isinf(time) else f"{time:.0f} s"
+
+
+def _verdict(holds: bool) -> str:
+    return "holds" if holds else "does not hold"

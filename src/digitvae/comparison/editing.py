@@ -1,0 +1,106 @@
+"""What a model can do with real digits: draw them again, go from one to another, and make their strokes thicker."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from digitvae.comparison.contenders import Coder
+from digitvae.data import Digits
+from digitvae.evaluation.measures import Measure
+from digitvae.latent import interpolate, mean_difference
+from digitvae.morphometry import measure
+from digitvae.reading import frozen, read_digits
+
+STEPS = 7
+"""Images of an interpolation, both ends included."""
+
+LEARNED_FROM = 2000
+"""Training digits that the direction of thickness is learned from, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Edited digits and what was measured of them.
+
+    Attributes:
+        measures: The numbers.
+        originals: Real digits, uint8, shape (n, 28, 28); two neighbours (0 and 1, 2 and 3, ...) have one class.
+        again: The same drawn from their codes.
+        thicker: The same, thicker.
+        paths: From each even digit to the next, shape (n / 2, `STEPS`, 28, 28).
+    """
+
+    measures: list[Measure]
+    originals: np.ndarray
+    again: np.ndarray
+    thicker: np.ndarray
+    paths: np.ndarray
+
+
+def edited(contender: Coder, digits: Digits, train: Digits) -> Edits:
+    """Edit real digits through a contender's codes.
+
+    Args:
+        contender: Who has codes.
+        digits: Real digits that it has not seen, in pairs of one class, as `paired` gives them.
+        train: Its training digits.
+    """
+    labels = np.asarray(digits.labels)
+    began = time.perf_counter()
+    codes = contender.encode(digits)
+    seconds = time.perf_counter() - began
+    again = contender.decode(codes, labels)
+    thicker = contender.decode(codes + _thickening(contender, train.subset(slice(LEARNED_FROM))), labels)
+    paths = interpolate(codes[::2], codes[1::2], STEPS).transpose(0, 1)
+    between = contender.decode(paths.reshape(-1, codes.shape[1]), labels[::2].repeat(STEPS))
+    squared = (again.flatten(1) - torch.from_numpy(digits.images).flatten(1) / 255).square().sum(1)
+    gained = measure(thicker).thickness - measure(again).thickness
+    n = len(digits)
+    inner = between.reshape(-1, STEPS, 28, 28)[:, 1:-1].reshape(-1, 1, 28, 28)
+    measures = [
+        Measure("real digits drawn again: squared error", float(squared.mean()), "", _AGAIN, n),
+        Measure("seconds to find their codes", seconds, "seconds", _SECONDS, n),
+        Measure("drawn again, read as before", _read_as(again, labels), "share", _READ, n),
+        Measure("on the way, read as both ends", _read_as(inner, labels[::2].repeat(STEPS - 2)), "share", _WAY, n // 2),
+        Measure("made thicker, read as before", _read_as(thicker, labels), "share", _READ_THICKER, n),
+        Measure("made thicker: gain in thickness", float(np.nanmean(gained)), "pixels", _GAINED, n),
+    ]
+    return Edits(measures, digits.images, _bytes(again), _bytes(thicker), _bytes(between).reshape(-1, STEPS, 28, 28))
+
+
+_AGAIN = "Mean squared error of real digits drawn from their codes, summed over the pixels (0 to 1)."
+_SECONDS = "Time to find the codes of these digits: one pass of an encoder, or a search where there is none."
+_READ = "Share of them that a frozen reader reads as the real digit."
+_WAY = "Share of the images between two digits of one class that a frozen reader reads as that class."
+_READ_THICKER = "The same after the mean difference of thick and thin digits' codes was added (Larsen et al., 2016)."
+_GAINED = "Mean growth in stroke thickness by that addition; it is the same difference of digits for every model."
+
+
+def paired(digits: Digits, pairs: int) -> Digits:
+    """The first `pairs` pairs of digits of each class: neighbours have one class."""
+    labels = np.asarray(digits.labels)
+    places = [np.flatnonzero(labels == digit)[: 2 * pairs] for digit in range(10)]
+    return digits.subset(np.concatenate([each[: len(each) // 2 * 2] for each in places]))
+
+
+def _thickening(contender: Coder, train: Digits) -> Tensor:
+    """The mean code of digits thicker than others of their class, minus that of the thinner ones."""
+    codes, images = contender.coded(train)
+    thickness, labels = measure(images).thickness, np.asarray(train.labels)
+    middle = np.zeros(len(labels))
+    for digit in np.unique(labels):
+        middle[labels == digit] = np.nanmedian(thickness[labels == digit])
+    return mean_difference(codes, thickness > middle)
+
+
+def _read_as(images: Tensor, labels: np.ndarray) -> float:
+    return float(np.mean(read_digits(frozen("reader")[0], _bytes(images)).argmax(1).numpy() == labels))
+
+
+def _bytes(images: Tensor) -> np.ndarray:
+    return images.squeeze(1).mul(255).round().byte().numpy()
