@@ -24,7 +24,12 @@ ROWS: list[list[set[str]]] = [
     [{"distributions", "networks", "images", "lattice"}, {"structure", "flows"}],
     [{"models"}],
     [{"objective"}],
-    [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running", "adversarial"}],
+    [
+        {"checkpoint", "augmentation", "optimization", "validation"},
+        {"rundir", "reading"},
+        {"training"},
+        {"running", "adversarial"},
+    ],
     [
         {"latent", "morphometry", "studio", "scanning"},
         {"generation", "handwriting", "styling", "restoration"},

@@ -59,7 +59,7 @@ def edited(contender: Coder, digits: Digits, train: Digits) -> Edits:
     paths = interpolate(codes[::2], codes[1::2], STEPS).transpose(0, 1)
     between = contender.decode(paths.reshape(-1, codes.shape[1]), labels[::2].repeat(STEPS))
     squared = (again.flatten(1) - torch.from_numpy(digits.images).flatten(1) / 255).square().sum(1)
-    gained = measure(thicker).thickness - measure(again).thickness
+    gained = _thickness(thicker) - _thickness(again)
     n = len(digits)
     inner = between.reshape(-1, STEPS, 28, 28)[:, 1:-1].reshape(-1, 1, 28, 28)
     measures = [
@@ -68,7 +68,7 @@ def edited(contender: Coder, digits: Digits, train: Digits) -> Edits:
         Measure("drawn again, read as before", _read_as(again, labels), "share", _READ, n),
         Measure("on the way, read as both ends", _read_as(inner, labels[::2].repeat(STEPS - 2)), "share", _WAY, n // 2),
         Measure("made thicker, read as before", _read_as(thicker, labels), "share", _READ_THICKER, n),
-        Measure("made thicker: gain in thickness", float(np.nanmean(gained)), "pixels", _GAINED, n),
+        Measure("made thicker: gain in thickness", float(gained.mean()), "pixels", _GAINED, n),
     ]
     return Edits(measures, digits.images, _bytes(again), _bytes(thicker), _bytes(between).reshape(-1, STEPS, 28, 28))
 
@@ -91,11 +91,18 @@ def paired(digits: Digits, pairs: int) -> Digits:
 def _thickening(contender: Coder, train: Digits) -> Tensor:
     """The mean code of digits thicker than others of their class, minus that of the thinner ones."""
     codes, images = contender.coded(train)
-    thickness, labels = measure(images).thickness, np.asarray(train.labels)
+    thickness, labels = _thickness(images), np.asarray(train.labels)
     middle = np.zeros(len(labels))
     for digit in np.unique(labels):
-        middle[labels == digit] = np.nanmedian(thickness[labels == digit])
-    return mean_difference(codes, thickness > middle)
+        middle[labels == digit] = np.median(thickness[labels == digit])
+    thick = thickness > middle
+    # Who draws everything alike has no such direction.
+    return mean_difference(codes, thick) if thick.any() else torch.zeros(codes.shape[1])
+
+
+def _thickness(images: Tensor) -> np.ndarray:
+    """Stroke thickness in pixels; 0 where there is no ink."""
+    return np.nan_to_num(measure(images).thickness)
 
 
 def _read_as(images: Tensor, labels: np.ndarray) -> float:

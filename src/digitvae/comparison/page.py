@@ -135,16 +135,13 @@ def claims_table(content: dict[str, Any]) -> Table:
 
 
 def measures_table(models: dict[str, Any], names: Sequence[str], title: str, caption: str) -> Table:
-    """A row for each model, a column for each measure that anybody has."""
+    """A column for each model, a row for each measure that anybody has."""
     shown = [name for name in names if any(name in model["measures"] for model in models.values())]
-    rows = [[model["title"], *(cell(model, name) for name in shown)] for model in models.values()]
-    head = ["", *shown]
-    if any("FID-digit" in model["measures"] for model in models.values()) and "FID-digit" in shown:
-        head.append("copy audit")
-        for row, model in zip(rows, models.values(), strict=True):
-            audit = model["copy_audit"]
-            row.append(f"{audit['passed']} of {audit['of']} passed" if audit["of"] else "–")
-    return Table(title, caption, head, rows)
+    rows = [[name, *(cell(model, name) for model in models.values())] for name in shown]
+    if "FID-digit" in shown:
+        audits = [model["copy_audit"] for model in models.values()]
+        rows.append(["copy audit: runs passed", *(f"{each['passed']} of {each['of']}" for each in audits)])
+    return Table(title, caption, ["", *(model["title"] for model in models.values())], rows)
 
 
 def cell(model: dict[str, Any], name: str) -> str:
