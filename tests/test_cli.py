@@ -29,7 +29,19 @@ def test_help_has_examples():
     done = digitvae("--help")
     assert done.returncode == 0
     assert "digitvae demo" in done.stdout
-    for command in ("train", "report", "demo", "evaluate", "score", "export", "generate", "write", "edit", "mix"):
+    for command in (
+        "train",
+        "report",
+        "demo",
+        "evaluate",
+        "score",
+        "export",
+        "generate",
+        "write",
+        "edit",
+        "mix",
+        "compare",
+    ):
         assert "Example" in digitvae(command, "--help").stdout
 
 
@@ -55,6 +67,7 @@ def test_help_does_not_wait_for_torch():
         (["report", "nowhere"], "not a run directory"),
         (["evaluate", "nowhere"], "neither a run directory nor a model folder"),
         (["score", "nowhere.png", "--model", "nowhere"], "nowhere.png"),
+        (["compare", "-o", "c", "--models", "stduio", "--data", "mnist-5k"], "takes no part in the comparison"),
         (["train", "exact", "--set", "lattice=[1000]", "--data", "mnist-5k"], "such as 987"),
     ],
 )

@@ -195,7 +195,7 @@ def runs_table(content: dict[str, Any]) -> Table:
 def _curves(models: dict[str, Any]) -> list[Picture]:
     pictures = []
     for name, (label, logarithmic) in CURVES.items():
-        curves = {model["title"]: (model["kind"], *_points(model, name)) for model in models.values() if model["curve"]}
+        curves = curves_of(models, name)
         if not curves:
             continue
         floor = models.get(FLOOR, {"measures": {}})["measures"].get(name, {}).get("mean")
@@ -211,6 +211,11 @@ def _curves(models: dict[str, Any]) -> list[Picture]:
             )
         )
     return pictures
+
+
+def curves_of(models: dict[str, Any], name: str) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """The curves of a measure as `digitvae.figures.draw_race` takes them."""
+    return {model["title"]: (model["kind"], *_points(model, name)) for model in models.values() if model["curve"]}
 
 
 def _points(model: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,28 @@
+"""`digitvae compare` as a user meets it."""
+
+import functools
+import json
+
+from typer.testing import CliRunner
+
+import digitvae.comparison
+from digitvae.cli import app
+from digitvae.comparison import Settings
+
+
+def test_a_page_and_a_file_are_written_and_it_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(digitvae.comparison, "Settings", functools.partial(Settings, drawn=600, curve=300))
+    out = tmp_path / "mine"
+    arguments = ["compare", "--models", "means", "--data", "mnist-5k", "-o", str(out)]
+    done = CliRunner().invoke(app, [*arguments, "--seeds", "1"])
+    assert done.exit_code == 0, done.output
+    content = json.loads((out / "comparison.json").read_text())
+    assert list(content["models"]) == ["means", "pca", "real"]
+    assert content["settings"]["seeds"] == 1
+    assert "<h1>VAE against GAN" in (out / "comparison.html").read_text()
+    written = {path: path.stat().st_mtime_ns for path in out.glob("entries/*")}
+    assert len(written) == 6
+    more = CliRunner().invoke(app, [*arguments, "--seeds", "2"])
+    assert more.exit_code == 0, more.output
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert json.loads((out / "comparison.json").read_text())["models"]["means"]["runs"] == 2
