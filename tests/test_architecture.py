@@ -21,11 +21,11 @@ ROWS: list[list[set[str]]] = [
     [{"errors"}],
     [{"config"}],
     [{"data"}],
-    [{"distributions", "networks", "images", "lattice"}, {"structure", "flows"}],
+    [{"distributions", "networks", "images", "lattice", "augmentation"}, {"structure", "flows"}],
     [{"models"}],
     [{"objective"}],
     [
-        {"checkpoint", "augmentation", "optimization", "validation"},
+        {"checkpoint", "optimization", "validation"},
         {"rundir", "reading"},
         {"training"},
         {"running", "adversarial"},

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy import ndimage
 
-from digitvae.augmentation import LOG_SCALE, ROTATION_DEGREES, SHEAR_DEGREES, SHIFT_PIXELS, augment
+from digitvae.augmentation import (
+    LOG_SCALE,
+    ROTATION_DEGREES,
+    SHEAR_DEGREES,
+    SHIFT_PIXELS,
+    augment,
+    augmentation_labels,
+    changed,
+)
 
 
 def seeded(seed=0):
@@ -83,3 +91,26 @@ def test_changes_have_no_drift(images):
     moved = centers(augment(many, 1.0, seeded())) - centers(many)
     assert (moved.mean(0).abs() < 4 * moved.std(0) / len(moved) ** 0.5).all()
     assert (moved.std(0) > 0.5).all()
+
+
+def test_labels_say_what_was_done(images):
+    labels = augmentation_labels(len(images), 0.5, seeded())
+    assert labels.shape == (60, 7)
+    whole = labels[:, 6] == 1
+    assert 15 < whole.sum() < 45
+    assert (labels[~whole] == 0).all()
+    assert (labels[whole, :6].abs() <= 1).all()
+    for resampling in ("bilinear", "bicubic"):
+        made = changed(images, 1.0, labels, resampling)
+        torch.testing.assert_close(made[~whole], images[~whole], rtol=0, atol=1e-5)
+        assert ((made - images)[whole].abs().flatten(1).mean(1) > 1e-3).all()
+        assert (made >= 0).all()
+        assert (made <= 1).all()
+
+
+def test_bicubic_blurs_less(images):
+    labels = augmentation_labels(len(images), 1.0, seeded())
+    sharpness = [
+        float(changed(images, 0.5, labels, how).diff(dim=-1).square().sum()) for how in ("bilinear", "bicubic")
+    ]
+    assert sharpness[0] < sharpness[1] < float(images.diff(dim=-1).square().sum()) * 1.1

@@ -20,6 +20,7 @@ settings = st.fixed_dictionaries(
         "model.encoder": widths,
         "model.latent_dim": st.integers(1, 512),
         "data.augmentation": st.floats(0, 1),
+        "data.augmentation_share": st.floats(0, 1),
         "data.binarization": st.sampled_from(["none", "dynamic", "static"]),
     }
 )
@@ -98,6 +99,8 @@ def test_whole_numbers_widen_and_nothing_else_does():
         ("seed=-1", "from 0"),
         ("learning_rate=nan", "finite"),
         ("augmentation=2", "between 0 and 1"),
+        ("augmentation_labels=1", "must be true or false"),
+        ("latent_dim=true", "must be a whole number"),
         ("warmup=1", "up to 1"),
         ("encoder=[0]", "1 to 16384"),
         ("latent_dim=0", "1 to 512"),

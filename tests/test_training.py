@@ -332,7 +332,7 @@ def test_static_binarisation_never_changes(make, digits):
 def test_dynamic_binarisation_draws_anew_and_validates_on_one_draw(make):
     trainer = make(recipe("binarization=dynamic"))
     index = torch.arange(50)
-    one, other = trainer._training_batch(index), trainer._training_batch(index)
+    one, other = trainer._training_batch(index)[0], trainer._training_batch(index)[0]
     assert set(one.unique().tolist()) == {0, 1}
     assert not torch.equal(one, other)
     assert set(trainer.validation_images.unique().tolist()) == {0, 255}
@@ -342,7 +342,7 @@ def test_dynamic_binarisation_draws_anew_and_validates_on_one_draw(make):
 
 def test_grey_digits_are_left_alone(make, digits):
     trainer = make(recipe())
-    batch = trainer._training_batch(torch.arange(100))
+    batch = trainer._training_batch(torch.arange(100))[0]
     np.testing.assert_allclose(batch[:, 0].numpy(), digits[:100] / 255, rtol=1e-6)
 
 
@@ -351,7 +351,7 @@ def test_augmentation_ends_where_the_recipe_says(make, digits):
     real = digits[:5].astype(np.float32)[:, None] / 255
     changed = []
     for _ in range(2):
-        changed.append(not np.allclose(trainer._training_batch(torch.arange(5)).numpy(), real))
+        changed.append(not np.allclose(trainer._training_batch(torch.arange(5))[0].numpy(), real))
         trainer.train_epoch()
         trainer.progress.step = 1  # past the epoch's first step
     assert changed == [True, False]
@@ -360,7 +360,7 @@ def test_augmentation_ends_where_the_recipe_says(make, digits):
 def test_validation_digits_are_never_augmented(make):
     plain, augmented = make(recipe()), make(recipe("augmentation=1"))
     assert torch.equal(plain.validation_images, augmented.validation_images)
-    assert not torch.equal(*(t._training_batch(torch.arange(10)) for t in (plain, augmented)))
+    assert not torch.equal(*(t._training_batch(torch.arange(10))[0] for t in (plain, augmented)))
 
 
 # Validation

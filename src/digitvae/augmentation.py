@@ -15,6 +15,29 @@ SHIFT_PIXELS = 1.5
 """At strength 1, draws are uniform from minus to plus each of these."""
 
 
+LABELS = 7
+"""Values that say how a digit was changed: the six draws, and 1 where it was changed at all."""
+
+
+def augmentation_labels(n: int, share: float, generator: torch.Generator) -> Tensor:
+    """Draw how `n` digits are changed.
+
+    Args:
+        n: Number of digits.
+        share: Share of them that is changed.
+        generator: Source of the draws.
+
+    Returns:
+        Shape (n, `LABELS`): draws from -1 to 1 for angle, shear, width, height and the two shifts, then 1; all zeros
+        for a digit that stays as it is.
+    """
+    draws = 2 * torch.rand(n, LABELS - 1, generator=generator, device=generator.device) - 1
+    changed = torch.ones(n, 1, device=generator.device)
+    if share < 1:
+        changed = (torch.rand(n, 1, generator=generator, device=generator.device) < share).float()
+    return torch.cat([draws * changed, changed], 1)
+
+
 def augment(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Turn, slant, scale and shift each image at random, by bilinear resampling.
 
@@ -26,9 +49,17 @@ def augment(images: Tensor, strength: float, generator: torch.Generator) -> Tens
     Returns:
         Images of the same shape, in [0, 1].
     """
-    batch, _, height, _ = images.shape
-    draws = 2 * torch.rand(batch, 6, generator=generator, device=images.device) - 1
-    angle, shear, log_x, log_y, shift_x, shift_y = (strength * draws).unbind(1)
+    return changed(images, strength, augmentation_labels(len(images), 1.0, generator), "bilinear")
+
+
+def changed(images: Tensor, strength: float, labels: Tensor, resampling: str) -> Tensor:
+    """Change images as `augmentation_labels` says, with ``bilinear`` or ``bicubic`` resampling.
+
+    Returns:
+        Images of the same shape, in [0, 1].
+    """
+    height = images.shape[-2]
+    angle, shear, log_x, log_y, shift_x, shift_y = (strength * labels[:, : LABELS - 1]).unbind(1)
     angle = angle * math.radians(ROTATION_DEGREES)
     slant = torch.tan(shear * math.radians(SHEAR_DEGREES))
     scale_x, scale_y = torch.exp(LOG_SCALE * log_x), torch.exp(LOG_SCALE * log_y)
@@ -39,4 +70,4 @@ def augment(images: Tensor, strength: float, generator: torch.Generator) -> Tens
         torch.stack([sin * scale_x, (sin * slant + cos) * scale_y, shift * shift_y], 1),
     ]
     grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False).clamp_(0, 1)
+    return F.grid_sample(images, grid, mode=resampling, align_corners=False).clamp_(0, 1)

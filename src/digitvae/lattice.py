@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from digitvae.config import QUADRATURE_DIMENSIONS
+from digitvae.config.rules import QUADRATURE_DIMENSIONS
 from digitvae.errors import InputError
 
 TRIED = 200

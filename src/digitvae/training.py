@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digitvae.augmentation import augment
+from digitvae.augmentation import augmentation_labels, changed
 from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
 from digitvae.lattice import lattice
@@ -185,8 +185,7 @@ class Trainer:
         self._let_in_waves()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
-        images = self._training_batch(index)
-        label = None if self.train_labels is None else self.train_labels[index]
+        images, label = self._training_batch(index)
         with matrix_products(self.precision):
             terms = self._backward(self.working.model.given(label), images)
         loss = terms.loss(self.beta)
@@ -240,14 +239,20 @@ class Trainer:
         sizes = self.config.training.lattice
         return sizes[min(int(self._done() * len(sizes)), len(sizes) - 1)]
 
-    def _training_batch(self, index: Tensor) -> Tensor:
+    def _training_batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images, and the labels that the model is given for them."""
+        data, told = self.config.data, self.config.model.augmentation_labels
         images = self.train_images[index].float().div_(255)
-        strength = self.config.data.augmentation
-        if strength and self._done() <= self.config.data.augmentation_until:
-            images = augment(images, strength, self.streams["augmentation"])
+        label = None if self.train_labels is None else self.train_labels[index]
+        if data.augmentation and self._done() <= data.augmentation_until:
+            how = augmentation_labels(len(index), data.augmentation_share, self.streams["augmentation"])
+            # Bicubic resampling blurs less; it may overshoot near edges, but then the model knows that it happened.
+            images = changed(images, data.augmentation, how, "bicubic" if told else "bilinear")
+            if told and label is not None:
+                label = torch.cat([nn.functional.one_hot(label, self.config.model.classes), how], 1)
         if self.config.data.binarization == "dynamic":
             images = torch.bernoulli(images, generator=self.streams["binarization"])
-        return images
+        return images, label
 
     def scheduled(self) -> tuple[float, float]:
         """The learning rate and the weight of the rate at the step under way."""

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from digitvae.augmentation import augmentation_labels, changed
 from digitvae.checkpoint import load_model, save_model
 from digitvae.config import Config
 from digitvae.errors import ConfigError, DataError, InputError
@@ -14,9 +15,13 @@ from digitvae.training import Trainer
 SETTINGS = ["classes=10", "latent_dim=3", "encoder=[16]", "decoder=[16]", "flow_width=8", "flow_layers=2"]
 
 
-@pytest.fixture(params=["normal", "mixture", "flow"])
+TOLD = ["augmentation_labels=true", "augmentation=1", "augmentation_share=0.5"]
+
+
+@pytest.fixture(params=["normal", "mixture", "flow", "flow, told of changes"])
 def config(request):
-    return Config().with_settings([*SETTINGS, f"prior={request.param}"])
+    prior, comma, _ = request.param.partition(",")
+    return Config().with_settings([*SETTINGS, f"prior={prior}", *TOLD * bool(comma)])
 
 
 @pytest.fixture
@@ -76,6 +81,7 @@ def test_it_comes_back_from_disk(model, config, x, tmp_path):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_gives_each_digit_its_own_label(config, splits_5k, precision, monkeypatch):
     """In training and validation, in every batch; and the prior stays in float32."""
+    config = config.with_settings(["augmentation=0"])  # so that images can be recognised
     train, validation = splits_5k.train.subset(slice(100)), splits_5k.validation.subset(slice(60))
     settings = ["epochs=2", "batch_size=32", f"precision={precision}"]
     labels = (train.labels, validation.labels)
@@ -84,7 +90,8 @@ def test_training_gives_each_digit_its_own_label(config, splits_5k, precision, m
     encode = VAE.encode
 
     def watched(model, x):
-        seen.append((x.float().mul(255).round().byte().squeeze(1).numpy(), model.label.numpy()))
+        label = model.label if model.label.ndim == 1 else model.label[:, :10].argmax(1)
+        seen.append((x.float().mul(255).round().byte().squeeze(1).numpy(), label.numpy()))
         return encode(model, x)
 
     monkeypatch.setattr(VAE, "encode", watched)
@@ -123,3 +130,43 @@ def test_what_cannot_be_conditioned_is_refused(config, digits):
         Config().with_settings(["classes=10", "network=conv", "encoder=[4,8]", "decoder=[4]"])
     with pytest.raises(DataError, match="needs labelled digits"):
         Trainer(config, digits[:20], digits[20:30])
+
+
+def test_what_was_changed_is_told_to_every_part_and_unchanged_is_all_zeros(x):
+    config = Config().with_settings([*SETTINGS, "prior=flow", *TOLD])
+    model = VAE.from_config(config.model, 0).eval()
+    for parameter in model.prior.parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(0))
+    label, z = torch.arange(8) % 10, torch.randn(8, 3)
+    hot = torch.nn.functional.one_hot(label, 10).float()
+    how = augmentation_labels(8, 1.0, torch.Generator().manual_seed(1))
+    plain, spelt, told = (model.given(each) for each in (label, torch.cat([hot, 0 * how], 1), torch.cat([hot, how], 1)))
+    with torch.no_grad():
+        for part in (lambda m: m.encode(x[:8]).loc, lambda m: m.decode(z).logits, lambda m: m.prior.log_prob(z)):
+            assert torch.equal(part(plain), part(spelt))
+            assert not torch.allclose(part(plain), part(told))
+        torch.testing.assert_close(told.part(slice(2, 5)).decode(z[2:5]).logits, told.decode(z).logits[2:5])
+
+
+def test_training_tells_how_each_digit_was_changed(splits_5k, monkeypatch):
+    config = Config().with_settings([*SETTINGS, "prior=flow", *TOLD, "epochs=1", "batch_size=50", "precision=float32"])
+    train = splits_5k.train.subset(slice(100))
+    trainer = Trainer(config, train.images, train.images, labels=(train.labels, train.labels))
+    seen = []
+    encode = VAE.encode
+    monkeypatch.setattr(VAE, "encode", lambda model, x: seen.append((x, model.label)) or encode(model, x))
+    trainer.train_epoch()
+    images, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    originals = torch.from_numpy(train.images[trainer.order]).unsqueeze(1) / 255
+    assert torch.equal(labels[:, :10].argmax(1), torch.from_numpy(train.labels[trainer.order]).long())
+    told = labels[:, -1] == 1
+    assert 0.3 < told.float().mean() < 0.7
+    differs = (images - originals).abs().flatten(1).mean(1)
+    assert (differs[told] > 1e-3).all()
+    assert (differs[~told] < 1e-5).all()
+    torch.testing.assert_close(changed(originals, 1.0, labels[:, 10:], "bicubic"), images)
+
+
+def test_changes_are_told_beside_the_digit_alone():
+    with pytest.raises(ConfigError, match="augmentation_labels needs"):
+        Config().with_settings(["augmentation_labels=true"])

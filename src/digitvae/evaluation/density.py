@@ -16,7 +16,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from digitvae.config import QUADRATURE_DIMENSIONS, Binarization
+from digitvae.config import Binarization
+from digitvae.config.rules import QUADRATURE_DIMENSIONS
 from digitvae.distributions import DiagonalNormal
 from digitvae.errors import InputError
 from digitvae.evaluation.measures import Measure

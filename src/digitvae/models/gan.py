@@ -42,10 +42,10 @@ class GANConfig:
     critic: int = 32
     normalization: Literal["none", "batch"] = "none"
     objective: Literal["relativistic", "classic"] = "relativistic"
-    penalty: float = 0.05
+    penalty: float = 2.0
     penalty_every: int = 4
     batch_size: int = 64
-    learning_rate: float = 2e-4
+    learning_rate: float = 8e-4
     betas: tuple[float, float] = (0.0, 0.99)
     average: float = 0.999
 
@@ -53,7 +53,7 @@ class GANConfig:
 GANS = {
     "gan": GANConfig(),
     "gan-classic": GANConfig(
-        normalization="batch", objective="classic", penalty=0.0, betas=(0.5, 0.999), average=0.0, batch_size=128
+        normalization="batch", objective="classic", penalty=0.0, learning_rate=2e-4, betas=(0.5, 0.999), average=0.0
     ),
 }
 """The GANs of the comparison: one done well, one as textbooks have it."""

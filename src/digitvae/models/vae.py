@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from digitvae.augmentation import LABELS
 from digitvae.config import ModelConfig
 from digitvae.distributions import (
     BernoulliLikelihood,
@@ -36,6 +37,8 @@ class VAE(nn.Module):
         likelihood: Logits to a distribution over images.
         classes: Labels that prior and networks are conditioned on (Kingma et al., 2014; Sohn et al., 2015), 0 for none;
             `given` says for which image which.
+        told: Values beside the label that say how an image was changed (see `digitvae.augmentation`), 0 for none;
+            where `given` is not told them, images are as they are.
 
     >>> model = VAE.from_config(ModelConfig(encoder=(16,), decoder=(16,)), seed=0)
     >>> posterior = model.encode(torch.rand(3, 1, 28, 28))
@@ -52,9 +55,11 @@ class VAE(nn.Module):
         decoder: nn.Module,
         likelihood: BernoulliLikelihood | NormalLikelihood,
         classes: int = 0,
+        told: int = 0,
     ) -> None:
         super().__init__()
         self.classes = classes
+        self.told = told
         self.label: Tensor | None = None
         self.prior = prior
         self.encoder = encoder
@@ -71,7 +76,8 @@ class VAE(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             prior = _prior(config)
-            conditioned: dict[str, Any] = {"classes": config.classes} if config.classes else {}
+            conditions = _conditions(config)
+            conditioned: dict[str, Any] = {"classes": conditions} if conditions else {}
             encoder = (
                 ENCODERS[config.network](config.latent_dim, config.encoder, config.activation, **conditioned)
                 if config.posterior == "encoder"
@@ -87,7 +93,7 @@ class VAE(nn.Module):
                 **conditioned,
             )
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
-        return cls(prior, encoder, decoder, likelihood, config.classes)
+        return cls(prior, encoder, decoder, likelihood, config.classes, LABELS if config.augmentation_labels else 0)
 
     def center(self, mean: Tensor) -> None:
         """Start from the mean training image, shape (1, 28, 28), where the networks can: it saves the first steps.
@@ -100,12 +106,16 @@ class VAE(nn.Module):
 
     def given(self, label: Tensor | None) -> VAE:
         """The model, with the same weights, for images of these labels: int64, shape (batch,), or weights of the
-        labels, which mix digits, shape (batch, classes).
+        labels, which mix digits, shape (batch, classes), with or without the values that say how they were changed,
+        (batch, classes + told).
 
         A model that is not conditioned on labels is the same for all.
         """
         if not self.classes:
             return self
+        if self.told and label is not None:
+            hot = label if label.is_floating_point() else nn.functional.one_hot(label, self.classes).float()
+            label = nn.functional.pad(hot, (0, self.classes + self.told - hot.shape[-1]))
         other = copy.copy(self)
         other._modules = {**self._modules, "prior": self.prior.given(label)}
         other.label = label
@@ -148,7 +158,12 @@ def _prior(config: ModelConfig) -> Prior:
         return StandardNormal(config.latent_dim)
     if config.prior == "mixture":
         return NormalMixture(config.latent_dim, config.mixture_components)
-    return FlowPrior(config.latent_dim, config.flow_layers, config.flow_width, config.classes)
+    return FlowPrior(config.latent_dim, config.flow_layers, config.flow_width, _conditions(config))
+
+
+def _conditions(config: ModelConfig) -> int:
+    """Values that every part is told: one for each class, and how the image was changed."""
+    return config.classes + (LABELS if config.augmentation_labels else 0)
 
 
 def _widen(values: Tensor) -> Tensor:

@@ -21,12 +21,10 @@ from typing import Any, Literal
 
 import tomli_w
 
+from digitvae.config.rules import check
 from digitvae.errors import ConfigError
 
 Binarization = Literal["none", "dynamic", "static"]
-
-QUADRATURE_DIMENSIONS = 3
-"""Latent dimensions that can be integrated over: a fine enough lattice in more would be too large."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class DataConfig:
             probability) or ``static`` (drawn once, with a fixed seed).
         augmentation: Strength of the random affine changes of training digits; 0 is off, 1 is the full range given
             in `digitvae.augmentation`.
+        augmentation_share: Share of the training digits of a step that are changed at all.
         augmentation_until: Share of all steps over which digits are changed; the rest see them as they are.
         train_on: ``training`` digits, or ``all``: those set apart for validation too. That is for a model whose
             settings have been chosen; its validation loss then says nothing.
@@ -47,6 +46,7 @@ class DataConfig:
     name: str = "mnist"
     binarization: Binarization = "none"
     augmentation: float = 0.0
+    augmentation_share: float = 1.0
     augmentation_until: float = 1.0
     train_on: Literal["training", "all"] = "training"
 
@@ -58,6 +58,8 @@ class ModelConfig:
     Attributes:
         latent_dim: Number of latent dimensions.
         classes: Labels that the model is conditioned on, 10 for digits, 0 for none; the code then holds the style.
+        augmentation_labels: Whether all parts are told how a digit was changed, as they are told its class: drawn as
+            unchanged, digits are then as sharp and as centred as real ones (Karras et al., 2022, appendix F.2).
         prior: ``normal`` (standard Normal), ``mixture`` (of Normals, learned) or ``flow`` (a Normal bent by coupling
             layers, learned; one for each class where the model is conditioned on it).
         likelihood: ``bernoulli`` or ``normal`` (one learned scale for all pixels).
@@ -81,6 +83,7 @@ class ModelConfig:
 
     latent_dim: int = 2
     classes: int = 0
+    augmentation_labels: bool = False
     prior: Literal["normal", "mixture", "flow"] = "normal"
     likelihood: Literal["bernoulli", "normal"] = "bernoulli"
     posterior: Literal["encoder", "lattice"] = "encoder"
@@ -178,7 +181,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be trained with."""
-        _check(self)
+        check(self)
 
     def to_toml(self) -> str:
         """The recipe as TOML text that `Config.from_toml` reads back to an equal object."""
@@ -325,71 +328,11 @@ def _convert(value: Any, wanted: Any, name: str) -> Any:
         raise ConfigError(f"{name} must be a finite number, not {value}.")
     if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)  # a folder may be called 2024
-    if isinstance(wanted, types.UnionType) or not isinstance(value, wanted) or isinstance(value, bool):
-        kind = {"int": "a whole number", "float": "a number", "str": "text"}[wanted.__name__]
+    if (
+        isinstance(wanted, types.UnionType)
+        or not isinstance(value, wanted)
+        or isinstance(value, bool) != (wanted is bool)
+    ):
+        kind = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}[wanted.__name__]
         raise ConfigError(f"{name} must be {kind}, not {value!r}.")
     return value
-
-
-def _check(config: Config) -> None:
-    """Raise ConfigError for values outside their range."""
-    model, training = config.model, config.training
-    widths = model.encoder + model.decoder
-    rules = [
-        (training.epochs >= 1, f"training.epochs must be 1 or more, not {training.epochs}."),
-        (training.batch_size >= 1, f"training.batch_size must be 1 or more, not {training.batch_size}."),
-        (0 < training.learning_rate < float("inf"), "training.learning_rate must be above 0."),
-        (all(0 <= b < 1 for b in training.betas), "training.betas must be from 0 up to 1."),
-        (training.epsilon > 0, "training.epsilon must be above 0."),
-        (0 <= training.warmup < 1, "training.warmup must be from 0 up to 1."),
-        (0 <= training.beta_warmup <= 1, "training.beta_warmup must be between 0 and 1."),
-        (0 <= training.basis_warmup <= 1, "training.basis_warmup must be between 0 and 1."),
-        (0 <= training.average < 1, "training.average must be from 0 up to 1."),
-        (training.weight_decay >= 0, "training.weight_decay must be 0 or more."),
-        (training.clip >= 0, "training.clip must be 0 or more."),
-        (training.beta >= 0, "training.beta must be 0 or more."),
-        (training.patience >= 0, "training.patience must be 0 or more."),
-        (0 <= training.seed < 2**63, "training.seed must be a whole number from 0 to 2^63 - 1."),
-        (all(s >= 1 for s in training.snapshots), "training.snapshots must be epochs from 1 on."),
-        (0 <= config.data.augmentation <= 1, "data.augmentation must be between 0 and 1."),
-        (0 <= config.data.augmentation_until <= 1, "data.augmentation_until must be between 0 and 1."),
-        (1 <= model.latent_dim <= 512, f"model.latent_dim must be 1 to 512, not {model.latent_dim}."),
-        (
-            training.objective == "elbo" or model.latent_dim <= QUADRATURE_DIMENSIONS,
-            f"training.objective quadrature needs model.latent_dim up to {QUADRATURE_DIMENSIONS}.",
-        ),
-        (
-            training.objective == "elbo" or (training.beta == 1 and training.beta_warmup == 0),
-            "training.objective quadrature needs training.beta 1 and training.beta_warmup 0: it has but one term.",
-        ),
-        (
-            model.posterior == "encoder" or (training.objective == "quadrature" and model.prior == "normal"),
-            "model.posterior lattice needs training.objective quadrature and model.prior normal.",
-        ),
-        (
-            bool(training.lattice) and all(m >= 1 for m in training.lattice),
-            "training.lattice must hold sizes of 1 or more.",
-        ),
-        (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
-        (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
-        (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
-        (model.classes in (0, 10), f"model.classes must be 0 or 10, not {model.classes}."),
-        (
-            model.classes == 0 or (model.network == "mlp" and training.objective == "elbo"),
-            "model.classes above 0 needs model.network mlp and training.objective elbo.",
-        ),
-        (model.prior != "flow" or model.latent_dim >= 2, "model.prior flow needs two latent dimensions or more."),
-        (1 <= model.flow_layers <= 64, "model.flow_layers must be 1 to 64."),
-        (1 <= model.flow_width <= 4096, "model.flow_width must be 1 to 4096."),
-        (
-            model.network != "conv" or training.batch_size >= 2,
-            "training.batch_size must be 2 or more with a conv network: its batch normalisation compares images.",
-        ),
-        (
-            all(1 <= w <= 16384 for w in widths),
-            "The widths in model.encoder and model.decoder must be 1 to 16384.",
-        ),
-    ]
-    for holds, message in rules:
-        if not holds:
-            raise ConfigError(message)
