@@ -33,7 +33,7 @@ ROWS: list[list[set[str]]] = [
     ],
     [{"evaluation"}],
     [{"figures", "export"}, {"report", "equipping"}],
-    [{"terminal"}, {"cli"}, {"__main__"}],
+    [{"terminal", "estimator"}, {"cli"}, {"__main__"}],
 ]
 
 PLACES = {room: (row, step) for row, steps in enumerate(ROWS) for step, rooms in enumerate(steps) for room in rooms}
@@ -47,6 +47,7 @@ FORBIDDEN = {
     "objective": {"matplotlib"},
     "training": {"matplotlib"},
     "running": {"matplotlib"},
+    "estimator": {"matplotlib"},
     "studio": {"torch"},
     "handwriting": {"torch"},
     "texts": {"torch"},

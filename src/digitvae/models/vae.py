@@ -13,13 +13,15 @@ from digitvae.distributions import (
     BernoulliLikelihood,
     DiagonalNormal,
     Distribution,
+    FeatureLikelihood,
     NormalLikelihood,
     NormalMixture,
     StandardNormal,
 )
+from digitvae.errors import ConfigError
 from digitvae.flows import FlowPrior
 from digitvae.models.posterior import lattice_posterior
-from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder, TorusBasis, one_hot
+from digitvae.networks import DECODERS, ENCODERS, IMAGE, MLPDecoder, MLPEncoder, Shape, TorusBasis, one_hot
 
 Prior = StandardNormal | NormalMixture | FlowPrior
 """What codes are drawn from before an image is seen."""
@@ -62,16 +64,21 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     @classmethod
-    def from_config(cls, config: ModelConfig, seed: int) -> Self:
+    def from_config(cls, config: ModelConfig, seed: int, shape: Shape = IMAGE) -> Self:
         """Build the model with initial weights drawn from `seed`; the global random state is left alone.
 
+        With another `shape` than an image's it takes (batch, *shape) wherever images are spoken of.
+
         Raises:
-            ConfigError: If the widths do not fit the network.
+            ConfigError: If the widths do not fit the network, or the network is made for images alone.
         """
+        if shape != IMAGE and config.network == "conv":
+            raise ConfigError("model.network conv is made for images of 28 x 28 pixels; take a recipe with mlp.")
+        shaped: dict[str, Any] = {"shape": shape} if shape != IMAGE else {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             prior = _prior(config)
-            conditioned: dict[str, Any] = {"classes": config.classes} if config.classes else {}
+            conditioned = shaped | ({"classes": config.classes} if config.classes else {})
             encoder = (
                 ENCODERS[config.network](config.latent_dim, config.encoder, config.activation, **conditioned)
                 if config.posterior == "encoder"
@@ -92,8 +99,11 @@ class VAE(nn.Module):
     def center(self, mean: Tensor) -> None:
         """Start from the mean training image, shape (1, 28, 28), where the networks can: it saves the first steps.
 
-        The convolutional networks start as the original report's did.
+        The convolutional networks start as the original report's did. Features for a `FeatureLikelihood` have mean 0
+        already.
         """
+        if isinstance(self.likelihood, FeatureLikelihood):
+            return
         for network in (self.encoder, self.decoder):
             if isinstance(network, MLPEncoder | MLPDecoder):
                 network.center(mean)
