@@ -24,7 +24,12 @@ ROWS: list[list[set[str]]] = [
     [{"distributions", "networks", "images", "lattice"}, {"structure", "flows"}],
     [{"models"}],
     [{"objective"}],
-    [{"checkpoint", "augmentation", "optimization", "validation"}, {"rundir", "reading"}, {"training"}, {"running"}],
+    [
+        {"checkpoint", "augmentation", "optimization", "validation"},
+        {"rundir", "reading"},
+        {"training", "hub"},
+        {"running"},
+    ],
     [
         {"latent", "morphometry", "studio", "scanning"},
         {"generation", "handwriting", "styling", "restoration"},

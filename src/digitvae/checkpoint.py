@@ -83,6 +83,7 @@ def load_model(folder: Path) -> tuple[VAE, Config]:
     fit_weights(model, wide, folder / "model.safetensors")
     if _digest(weights) != digest:
         raise RunError(f"{folder / 'model.safetensors'} does not match its checksum; restore or train again.")
+    model.recipe = config
     return model.eval(), config
 
 

@@ -47,7 +47,8 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     of 28 x 28 pixels, row by row, and trained on as the recipe says; other rows are neither changed at random nor
     binarised, and the hidden layers of small ones are narrower than the recipe's.
 
-    A `y` is taken, because pipelines give it, and ignored. Training draws from `random_state` alone. All that follows has no randomness but `sample`, and runs in float64.
+    A `y` is taken, because pipelines give it, and ignored. Training draws from `random_state` alone. All that follows
+    has no randomness but `sample`, and runs in float64.
 
     Args:
         latent_dim: Number of latent dimensions: columns of what `transform` gives.

@@ -27,6 +27,7 @@ from digitvae.checkpoint import load_state, save_model, save_state
 from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.errors import RunError
+from digitvae.hub import card_header
 from digitvae.rundir import RunDirectory, write_aside
 from digitvae.training import Trainer
 
@@ -310,12 +311,7 @@ def model_card(config: Config, manifest: dict[str, Any], record: dict[str, Any])
     """The README of a model folder: what it is, its data, its measures, its limits and terms."""
     data, validation = manifest["data"], record["validation"]
     notes = "".join(f" {note}" for note in data["notes"])
-    return f"""---
-library_name: digitvae
-license: mit
-tags: [variational-autoencoder, mnist, handwritten-digits]
----
-# digitvae model: recipe `{config.recipe}`, epoch {record["epoch"]}
+    return f"""{card_header(data["name"])}# digitvae model: recipe `{config.recipe}`, epoch {record["epoch"]}
 
 {config.description} A VAE for 28 x 28 images of handwritten digits with {config.model.latent_dim} latent dimensions.
 
@@ -327,7 +323,7 @@ tags: [variational-autoencoder, mnist, handwritten-digits]
   digits can be illegible or of another class than asked for.
 - **Terms**: the weights are under the MIT licence.
 
-Load it with `digitvae.checkpoint.load_model(folder)`.
+Load it with `digitvae.from_pretrained(folder)`.
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from digitvae.config import ModelConfig
+from digitvae.config import Config, ModelConfig
 from digitvae.distributions import (
     BernoulliLikelihood,
     DiagonalNormal,
@@ -39,6 +39,9 @@ class VAE(nn.Module):
         classes: Labels that prior and networks are conditioned on (Kingma et al., 2014; Sohn et al., 2015), 0 for none;
             `given` says for which image which.
 
+    Attributes:
+        recipe: What it was trained with, where it was read from a model folder; None else.
+
     >>> model = VAE.from_config(ModelConfig(encoder=(16,), decoder=(16,)), seed=0)
     >>> posterior = model.encode(torch.rand(3, 1, 28, 28))
     >>> posterior.loc.shape
@@ -58,6 +61,7 @@ class VAE(nn.Module):
         super().__init__()
         self.classes = classes
         self.label: Tensor | None = None
+        self.recipe: Config | None = None
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
