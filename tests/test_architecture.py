@@ -37,7 +37,7 @@ ROWS: list[list[set[str]]] = [
         {"sequences"},
     ],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report", "equipping"}],
+    [{"figures", "export"}, {"report", "equipping", "portable"}],
     [{"terminal", "estimator"}, {"cli"}, {"__main__"}],
 ]
 
