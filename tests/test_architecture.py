@@ -37,7 +37,7 @@ ROWS: list[list[set[str]]] = [
         {"sequences"},
     ],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report", "equipping", "portable"}],
+    [{"figures", "export"}, {"report", "equipping", "portable", "doctor"}],
     [{"terminal", "estimator"}, {"cli"}, {"__main__"}],
 ]
 
