@@ -202,7 +202,7 @@ class Config:
         """
         try:
             values = tomllib.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{where} is not valid TOML ({error}); mend that line.") from error
         return cls.from_dict(values, where)
 
@@ -265,7 +265,10 @@ def load_recipe(name: str) -> Config:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
-        return Config.from_toml(path.read_text(encoding="utf-8"), str(path))
+        try:
+            return Config.from_toml(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read as text ({error}); restore it from a copy.") from error
     _known(name, recipe_names(), "recipes", "recipe")
     text = (resources.files("digitvae") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     return Config.from_toml(text, f"recipe {name}")
@@ -299,7 +302,7 @@ def _locate(name: str) -> tuple[str, str]:
 def _parse_value(text: str) -> Any:
     try:
         values = tomllib.loads(f"value = {text}")
-    except ValueError:  # not TOML, or a number with too many digits
+    except (ValueError, RecursionError):  # not TOML, or a number with too many digits, or lists in lists in lists
         return text
     return values["value"] if len(values) == 1 and not isinstance(values["value"], date | time) else text
 
@@ -367,12 +370,13 @@ def _check(config: Config) -> None:
             "model.posterior lattice needs training.objective quadrature and model.prior normal.",
         ),
         (
-            bool(training.lattice) and all(m >= 1 for m in training.lattice),
-            "training.lattice must hold sizes of 1 or more.",
+            bool(training.lattice) and all(1 <= m <= 10_000_000 for m in training.lattice),
+            "training.lattice must hold sizes of 1 to 10,000,000.",
         ),
         (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
         (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
-        (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
+        (model.basis != "torus" or model.latent_dim <= 3, "model.basis torus needs model.latent_dim up to 3."),
+        (1 <= model.mixture_components <= 10_000, "model.mixture_components must be 1 to 10,000."),
         (model.classes in (0, 10), f"model.classes must be 0 or 10, not {model.classes}."),
         (
             model.classes == 0 or (model.network == "mlp" and training.objective == "elbo"),
@@ -385,10 +389,7 @@ def _check(config: Config) -> None:
             model.network != "conv" or training.batch_size >= 2,
             "training.batch_size must be 2 or more with a conv network: its batch normalisation compares images.",
         ),
-        (
-            all(1 <= w <= 16384 for w in widths),
-            "The widths in model.encoder and model.decoder must be 1 to 16384.",
-        ),
+        (all(1 <= w <= 16384 for w in widths), "The widths in model.encoder and model.decoder must be 1 to 16384."),
     ]
     for holds, message in rules:
         if not holds:

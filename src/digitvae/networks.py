@@ -34,7 +34,7 @@ class TorusBasis(nn.Module):
         self.frequency = frequency
         self.waves: Tensor
         self.reach: Tensor
-        axis = torch.arange(-frequency, frequency + 1)
+        axis = torch.arange(-frequency, frequency + 1, device="cpu")
         waves = torch.cartesian_prod(*[axis] * latent_dim).reshape(-1, latent_dim)
         waves = waves[len(waves) // 2 + 1 :]  # of k and -k one: the other gives the same waves
         lengths = torch.linalg.vector_norm(waves.float(), dim=1)

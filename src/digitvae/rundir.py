@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digitvae.config import Config
+from digitvae.config import Config, load_recipe
 from digitvae.errors import RunError
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -77,7 +77,7 @@ class RunDirectory:
         """
         if not self.config_file.is_file():
             raise RunError(f"{self.path} is not a run directory: it has no config.toml.")
-        return Config.from_toml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
+        return load_recipe(str(self.config_file))
 
     def manifest(self) -> dict[str, Any]:
         """The facts that make the run repeatable.
@@ -89,7 +89,7 @@ class RunDirectory:
             content = json.loads(self.manifest_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} is not a run directory: it has no manifest.json.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{self.manifest_file} is damaged; train again.") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.manifest_file} is damaged; train again.")
@@ -121,7 +121,7 @@ class RunDirectory:
             try:
                 record = json.loads(line)
                 record["epoch"], record["train"]["loss"], record["validation"]["loss"]
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise RunError(
                     f"{self.metrics_file}, line {number} is torn; delete that line, or go on with the run "
                     f"(`digitvae train --out {self.path} --resume`), which writes it again."
@@ -136,12 +136,12 @@ class RunDirectory:
             RunError: If a line up to `epoch` is missing or torn.
         """
         kept = []
-        text = self.metrics_file.read_text(encoding="utf-8") if self.metrics_file.exists() else ""
+        text = self.metrics_file.read_text(encoding="utf-8", errors="replace") if self.metrics_file.exists() else ""
         for number, line in enumerate(text.splitlines()[:epoch], 1):
             try:
                 if json.loads(line)["epoch"] != number:
                     raise ValueError(line)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise RunError(
                     f"{self.metrics_file}, line {number} is torn, though that epoch was saved; "
                     "restore the file from a copy or start the run again."
