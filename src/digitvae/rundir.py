@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from digitvae.config import Config, load_recipe
-from digitvae.errors import RunError
+from digitvae.errors import ConfigError, RunError
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Where the models lie that come with the package."""
@@ -69,12 +69,31 @@ class RunDirectory:
         found = self.path.glob("snapshots/epoch-*/config.json")
         return sorted(int(f.parent.name.removeprefix("epoch-")) for f in found if f.parent.name[6:].isdigit())
 
+    def is_barren(self) -> bool:
+        """Whether it holds only what a run writes before its first training state, and so nothing to lose.
+
+        That is a recipe of ours, or a half-written one, which nothing else is called.
+        """
+        found = {path.name for path in self.path.rglob("*") if not path.is_dir()}
+        recipe, manifest, state = (file.name for file in (self.config_file, self.manifest_file, self.state_file))
+        if found == {f"{recipe}.part"}:
+            return True
+        if recipe not in found or not found <= {recipe, manifest, f"{manifest}.part", f"{state}.part"}:
+            return False
+        try:
+            load_recipe(str(self.config_file))
+        except ConfigError:
+            return False
+        return True
+
     def config(self) -> Config:
         """The recipe of the run.
 
         Raises:
-            RunError: If this is not a run directory.
+            RunError: If this is not a run directory, or it was killed before anything was saved.
         """
+        if self.is_barren():
+            raise RunError(f"{self.path} was stopped before anything was saved; start it again, without --resume.")
         if not self.config_file.is_file():
             raise RunError(f"{self.path} is not a run directory: it has no config.toml.")
         return load_recipe(str(self.config_file))

@@ -180,7 +180,7 @@ def _trained_on(config: Config, splits: Splits) -> Splits:
 
 
 def prepare_directory(out: Path, overwrite: bool) -> None:
-    """Make the directory of a new run.
+    """Make the directory of a new run; one that was killed before it had saved anything is taken for none.
 
     Raises:
         RunError: If it exists and is not empty and `overwrite` is not set, or is not a run, or cannot be made.
@@ -188,11 +188,11 @@ def prepare_directory(out: Path, overwrite: bool) -> None:
     run = RunDirectory(out)
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            if not overwrite:
+            if not overwrite and not (out.is_dir() and run.is_barren()):
                 raise RunError(
                     f"{out} exists; name another --out, go on with it (--resume), or replace it (--overwrite)."
                 )
-            if not run.config_file.is_file():
+            if not run.config_file.is_file() and not run.is_barren():
                 raise RunError(f"{out} is not a run directory, so it is not overwritten; name another --out.")
             shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
