@@ -27,7 +27,7 @@ ROWS: list[list[set[str]]] = [
     [
         {"checkpoint", "optimization", "validation"},
         {"rundir", "reading"},
-        {"training"},
+        {"training", "hub"},
         {"running", "adversarial"},
     ],
     [
@@ -37,8 +37,8 @@ ROWS: list[list[set[str]]] = [
         {"sequences"},
     ],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report", "equipping"}, {"comparison"}],
-    [{"terminal"}, {"cli"}, {"__main__"}],
+    [{"figures", "export"}, {"report", "equipping", "portable", "doctor"}, {"comparison"}],
+    [{"terminal", "estimator"}, {"cli"}, {"__main__"}],
 ]
 
 PLACES = {room: (row, step) for row, steps in enumerate(ROWS) for step, rooms in enumerate(steps) for room in rooms}
@@ -52,6 +52,7 @@ FORBIDDEN = {
     "objective": {"matplotlib"},
     "training": {"matplotlib"},
     "running": {"matplotlib"},
+    "estimator": {"matplotlib"},
     "studio": {"torch"},
     "handwriting": {"torch"},
     "texts": {"torch"},

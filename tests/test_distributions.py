@@ -13,6 +13,8 @@ from digitvae.distributions import (
     Bernoulli,
     BernoulliLikelihood,
     DiagonalNormal,
+    FeatureLikelihood,
+    FeatureNormal,
     NormalLikelihood,
     NormalMixture,
     PixelNormal,
@@ -144,6 +146,16 @@ def test_pixel_normal_density():
     expected = oracle.Independent(oracle.Normal(logits.sigmoid(), log_scale.exp()), 3).log_prob(x)
     assert expected.shape == (2, 3)
     assert_close(PixelNormal(logits, log_scale).log_prob(x), expected)
+
+
+def test_feature_normal_density_and_its_slope():
+    means, x, log_scale = rand(2, 3, 1, 1, 5).requires_grad_(), rand(3, 1, 1, 5, seed=1), torch.tensor(-1.2).double()
+    features = FeatureNormal(means, log_scale)
+    log_prob = features.log_prob(x)
+    assert_close(log_prob, oracle.Independent(oracle.Normal(means, log_scale.exp()), 3).log_prob(x))
+    score, information = features.score_and_information(x)
+    assert_close(score, torch.autograd.grad(log_prob.sum(), means)[0])
+    assert_close(information, (-2 * log_scale).exp().expand_as(means))
 
 
 def test_rate_is_torchs_kl_divergence(posterior):
@@ -284,10 +296,10 @@ def test_quantiles_of_0_and_1_are_finite():
     assert z.isfinite().all()
 
 
-@pytest.mark.parametrize("kind", ["bernoulli", "normal"])
+@pytest.mark.parametrize("kind", [BernoulliLikelihood, NormalLikelihood, FeatureLikelihood])
 def test_cross_log_prob_is_log_prob_of_every_pair(kind):
     logits, x = 3 * rand(5, 1, 28, 28), rand(4, 1, 28, 28, seed=1).sigmoid()
-    likelihood = BernoulliLikelihood() if kind == "bernoulli" else NormalLikelihood().double()
+    likelihood = kind().double()
     pairs = likelihood(logits).cross_log_prob(x)
     assert pairs.shape == (4, 5)
     assert_close(pairs, likelihood(logits).log_prob(x[:, None]))

@@ -15,6 +15,7 @@ from digitvae.objective import (
     elbo_terms,
     encoder_terms,
     iw_bound,
+    iw_bound_at,
     log_prob_quadrature,
     pooled,
     quadrature_terms,
@@ -105,6 +106,16 @@ def test_one_importance_sample_is_the_elbo_of_that_draw(model, binary):
     z = posterior.sample(seeded(3), 1)[0]
     elbo = model.decode(z).log_prob(binary) + model.prior.log_prob(z) - posterior.log_prob(z)
     torch.testing.assert_close(iw_bound(model, binary, 1, seeded(3)), elbo)
+
+
+def test_the_bound_at_given_noise_depends_on_the_image_alone(model, binary):
+    noise = torch.randn(30, 2, generator=seeded(3))
+    bounds = iw_bound_at(model, binary, noise)
+    torch.testing.assert_close(iw_bound_at(model, binary[[4, 1]], noise), bounds[[4, 1]])
+    posterior = model.encode(binary[4:5])
+    joint = [model.decode(z).log_prob(binary[4:5]) + model.prior.log_prob(z) for z in map(posterior.at, noise)]
+    ratios = [j - posterior.log_prob(posterior.at(e)) for j, e in zip(joint, noise, strict=True)]
+    torch.testing.assert_close(bounds[4], torch.stack(ratios).logsumexp(0)[0] - math.log(30), rtol=1e-5, atol=1e-3)
 
 
 def test_importance_samples_in_chunks_are_as_good(model, binary):

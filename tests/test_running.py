@@ -160,6 +160,29 @@ def test_what_is_there_is_never_overwritten_unasked(few, tmp_path):
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("left", [["config.toml.part"], ["config.toml"], ["config.toml", "manifest.json"]])
+def test_a_run_killed_before_it_saved_anything_starts_anew(few, tmp_path, left):
+    train_run(recipe("epochs=1"), few, tmp_path / "whole")
+    (tmp_path / "run").mkdir()
+    for name in left:
+        content = (tmp_path / "whole" / name.removesuffix(".part")).read_bytes()
+        (tmp_path / "run" / name).write_bytes(content)
+    with pytest.raises(RunError, match="stopped before anything was saved; start it again"):
+        resume_run(tmp_path / "run", few)
+    assert train_run(recipe("epochs=1"), few, tmp_path / "run").complete
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(
+        p.name for p in (tmp_path / "whole").iterdir()
+    )
+
+
+@pytest.mark.parametrize("name", ["config.toml", "manifest.json", "notes.part"])
+def test_what_somebody_else_calls_so_is_no_run_of_ours(few, tmp_path, name):
+    (tmp_path / name).write_text("[tool]\nname = 'mine'\n")
+    with pytest.raises(RunError, match="exists"):
+        train_run(recipe("epochs=1"), few, tmp_path)
+    assert (tmp_path / name).read_text() == "[tool]\nname = 'mine'\n"
+
+
 def test_other_recipe_or_other_digits_are_refused(few, tmp_path):
     train_run(recipe("epochs=2"), few, tmp_path / "run", stop=stop_after(6))
     with pytest.raises(RunError, match="recipe 'map', not 'seed'"):

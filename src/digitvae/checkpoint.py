@@ -78,11 +78,14 @@ def load_model(folder: Path) -> tuple[VAE, Config]:
             raise
         raise _damaged(folder / "config.json") from error
     weights, _ = _read_tensors(folder / "model.safetensors")
-    model = VAE.from_config(config.model, seed=0)
     wide = {name: t.float() if t.dtype == torch.float16 else t for name, t in weights.items()}
-    fit_weights(model, wide, folder / "model.safetensors")
+    with torch.device("meta"):  # takes no memory: what the recipe claims may be far larger than the file
+        _refuse_misfits(VAE.from_config(config.model, seed=0), wide, folder / "model.safetensors")
+    model = VAE.from_config(config.model, seed=0)
+    model.load_state_dict(wide)
     if _digest(weights) != digest:
         raise RunError(f"{folder / 'model.safetensors'} does not match its checksum; restore or train again.")
+    model.recipe = config
     return model.eval(), config
 
 
@@ -98,23 +101,17 @@ def model_facts(folder: Path) -> dict[str, Any]:
         layout = content["format"]
     except OSError as error:
         raise RunError(f"{folder} is not a model folder: it has no config.json.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
     if layout != FORMAT:
         raise RunError(f"{path} has layout {layout}; this version reads layout {FORMAT}.")
     return dict(content)
 
 
-def fit_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Copy weights into the model.
-
-    Raises:
-        RunError: If names or shapes differ: the weights belong to another recipe.
-    """
+def _refuse_misfits(model: torch.nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
     wanted = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}
     if wanted != {name: (t.shape, t.dtype) for name, t in weights.items()}:
         raise RunError(f"{source} holds the weights of another model than its recipe describes.")
-    model.load_state_dict(weights)
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -82,16 +82,18 @@ class StandardNormal(nn.Module):
         loc, log_var = posterior.loc, posterior.log_var
         return 0.5 * (loc.square() + (torch.expm1(log_var) - log_var))
 
-    def at_quantiles(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def at_quantiles(self, u: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Turn points of the unit cube into codes whose weighted sum stands for an integral over this prior.
 
         Args:
             u: Shape (points, latent), in [0, 1].
+            dtype: Number format of what is returned.
 
         Returns:
             Codes, shape (points, latent), and the logarithms of their weights, which sum to 1, shape (points,).
         """
-        return _normal_quantile(u), torch.full((len(u),), -math.log(len(u)), device=u.device)
+        log_weight = torch.full((len(u),), -math.log(len(u)), dtype=dtype, device=u.device)
+        return _normal_quantile(u, dtype), log_weight
 
     def given(self, label: Tensor | None) -> Self:
         """The prior given labels: it is the same for all."""
@@ -126,9 +128,9 @@ class NormalMixture(nn.Module):
         """One-sample estimate of the KL divergence to this prior, in nats, shape (batch,)."""
         return posterior.log_prob(z) - self.log_prob(z)
 
-    def at_quantiles(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def at_quantiles(self, u: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """As for `StandardNormal`; every component gets all the points, so there are components times points."""
-        each = DiagonalNormal(self.loc[:, None], self.log_var[:, None]).at(_normal_quantile(u))
+        each = DiagonalNormal(self.loc[:, None], self.log_var[:, None]).at(_normal_quantile(u, dtype))
         log_weight = self.logits.log_softmax(0)[:, None] - math.log(len(u))
         return each.flatten(0, 1), log_weight.expand(-1, len(u)).flatten()
 
@@ -137,10 +139,10 @@ class NormalMixture(nn.Module):
         return self
 
 
-def _normal_quantile(u: Tensor) -> Tensor:
-    """Quantiles of the standard Normal, float32; 0 and 1, whose quantiles are infinite, count as 1e-9 from there."""
+def _normal_quantile(u: Tensor, dtype: torch.dtype) -> Tensor:
+    """Quantiles of the standard Normal; 0 and 1, whose quantiles are infinite, count as 1e-9 from there."""
     quantile: Tensor = torch.special.ndtri(u.double().clamp(1e-9, 1 - 1e-9))
-    return quantile.float()
+    return quantile.to(dtype)
 
 
 class Distribution(Protocol):
@@ -265,6 +267,21 @@ class PixelNormal:
         return (x - mean) * slope * precision, slope.square() * precision
 
 
+@dataclass(frozen=True)
+class FeatureNormal(PixelNormal):
+    """Independent Normal features around any real mean, with one scale for all; the decoder gives the mean itself."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Expected features: what the decoder gave."""
+        return self.logits
+
+    def score_and_information(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Derivative of ``log_prob`` by each mean, and the Fisher information of each, in the shape of the means."""
+        precision = torch.exp(-2 * self.log_scale)
+        return (x - self.mean) * precision, precision.expand_as(self.mean)
+
+
 class BernoulliLikelihood(nn.Module):
     """Turns logits into `Bernoulli` pixels."""
 
@@ -283,3 +300,16 @@ class NormalLikelihood(nn.Module):
     def forward(self, logits: Tensor) -> PixelNormal:
         """The distribution for logits of shape (..., 1, 28, 28)."""
         return PixelNormal(logits, self.log_scale)
+
+
+class FeatureLikelihood(NormalLikelihood):
+    """Turns what the decoder gives into `FeatureNormal` features, for data that are no grey levels: standardised, so
+    that the common scale starts at 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.zeros_(self.log_scale)
+
+    def forward(self, logits: Tensor) -> FeatureNormal:
+        """The distribution for means of any shape (..., channels, height, width)."""
+        return FeatureNormal(logits, self.log_scale)

@@ -1,7 +1,7 @@
-"""Models as ONNX files, which run anywhere without PyTorch: here what `digitvae.studio` draws with.
+"""Models as ONNX files, which run anywhere without PyTorch: what `digitvae.studio` draws with, and any computation.
 
-The files hold the computation alone. The weights stay where they are, in the folder's ``model.safetensors``, so that a
-model is not shipped three times over.
+The studio's files hold the computation alone. The weights stay where they are, in the folder's ``model.safetensors``,
+so that a model is not shipped three times over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +69,35 @@ def export_studio(folder: Path, model: VAE) -> None:
 
 
 def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: str) -> None:
+    graph = onnx_graph(module, example, [output])
+    import onnx
+
+    weights = {name: (list(t.shape), t.numel() * 4) for name, t in module.state_dict().items()}
+    for stored in graph.graph.initializer:
+        if stored.name in weights:
+            shape, size = weights[stored.name]
+            assert (list(stored.dims), stored.data_type) == (shape, onnx.TensorProto.FLOAT)
+            stored.ClearField("raw_data")
+            stored.data_location = onnx.TensorProto.EXTERNAL
+            # Where they truly lie, and how, is for the studio to know: it hands them over as they are to be.
+            for key, value in (("location", "model.safetensors"), ("offset", "0"), ("length", str(size))):
+                stored.external_data.add(key=key, value=value)
+    _aside(path, lambda aside: aside.write_bytes(graph.SerializeToString()))
+
+
+def onnx_graph(module: nn.Module, example: dict[str, Tensor], outputs: list[str]) -> Any:
+    """A computation as an ``onnx.ModelProto`` with its weights, for any number of images.
+
+    Args:
+        module: The computation.
+        example: Its inputs by name, in their order; a batch of two.
+        outputs: Names of what it gives.
+
+    Raises:
+        InputError: If the extra ``onnx`` is not installed.
+    """
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError("Exporting needs the extra onnx: pip install 'digitvae[onnx]'.") from error
@@ -81,24 +109,14 @@ def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: s
             dynamo=True,
             dynamic_shapes=tuple({0: batch} for _ in example),
             input_names=list(example),
-            output_names=[output],
+            output_names=outputs,
             verbose=False,
         )
     assert program is not None
     graph = program.model_proto
-    weights = {name: (list(t.shape), t.numel() * 4) for name, t in module.state_dict().items()}
-    for stored in graph.graph.initializer:
-        if stored.name in weights:
-            shape, size = weights[stored.name]
-            assert (list(stored.dims), stored.data_type) == (shape, onnx.TensorProto.FLOAT)
-            stored.ClearField("raw_data")
-            stored.data_location = onnx.TensorProto.EXTERNAL
-            # Where they truly lie, and how, is for the studio to know: it hands them over as they are to be.
-            for key, value in (("location", "model.safetensors"), ("offset", "0"), ("length", str(size))):
-                stored.external_data.add(key=key, value=value)
     for node in graph.graph.node:  # where in whose source each came from: ten times the size of the rest
         node.ClearField("metadata_props")
-    _aside(path, lambda aside: aside.write_bytes(graph.SerializeToString()))
+    return graph
 
 
 def _aside(path: Path, save: Callable[[Path], object]) -> None:

@@ -108,9 +108,9 @@ class FlowPrior(nn.Module):
         """Log density in nats, shape (...)."""
         return self.to_noise(z)[1]
 
-    def at_quantiles(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def at_quantiles(self, u: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """As for `StandardNormal`, whose points are bent as its codes are."""
-        noise, log_weight = self.base.at_quantiles(u)
+        noise, log_weight = self.base.at_quantiles(u, dtype)
         return self.to_code(noise), log_weight
 
     def rate(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:

@@ -125,6 +125,11 @@ def sample(model: VAE, n: int, generator: torch.Generator, labels: Tensor | np.n
 
     Raises:
         InputError: If `n` is below 1, or labels do not fit.
+
+    >>> from digitvae.hub import from_pretrained
+    >>> drawn = sample(from_pretrained("map"), 4, torch.Generator().manual_seed(0))
+    >>> drawn.codes.shape, drawn.images.shape
+    (torch.Size([4, 2]), torch.Size([4, 1, 28, 28]))
     """
     at_least(n, 1, "The number of samples")
     label = _labels(model, labels, n)

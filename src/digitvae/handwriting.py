@@ -124,6 +124,10 @@ def write(
 
     Raises:
         InputError: If a text is empty, too long or has a character that cannot be written, or a number is out of range.
+
+    >>> line = next(write(Studio.load(), ["1,024.50"], hands=[42]))
+    >>> line.ink.dtype, len(line.boxes)
+    (dtype('uint8'), 8)
     """
     if len(texts) != len(hands):
         raise InputError(f"Each line needs a hand: there are {len(texts)} texts and {len(hands)} hands.")

@@ -34,7 +34,7 @@ class TorusBasis(nn.Module):
         self.frequency = frequency
         self.waves: Tensor
         self.reach: Tensor
-        axis = torch.arange(-frequency, frequency + 1)
+        axis = torch.arange(-frequency, frequency + 1, device="cpu")
         waves = torch.cartesian_prod(*[axis] * latent_dim).reshape(-1, latent_dim)
         waves = waves[len(waves) // 2 + 1 :]  # of k and -k one: the other gives the same waves
         lengths = torch.linalg.vector_norm(waves.float(), dim=1)
@@ -57,9 +57,10 @@ class TorusBasis(nn.Module):
         self.reach.fill_(0.5 + (self.frequency - 0.5) * min(1.0, share))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Codes (..., latent) to (..., width), in float32: bfloat16 cannot tell neighbouring codes apart."""
-        waves = self.waves.float()
-        phase = 2 * math.pi * (torch.special.ndtr(z.float()).unsqueeze(-1) * waves.T).sum(-2)
+        """Codes (..., latent) to (..., width), in float32 or better: bfloat16 cannot tell neighbouring codes apart."""
+        z = z if z.dtype == torch.float64 else z.float()
+        waves = self.waves.to(z.dtype)
+        phase = 2 * math.pi * (torch.special.ndtr(z).unsqueeze(-1) * waves.T).sum(-2)
         strength = math.sqrt(2) * (self.reach + 1 - torch.linalg.vector_norm(waves, dim=1)).clamp(0, 1)
         return torch.cat([strength * phase.sin(), strength * phase.cos()], -1)
 
@@ -96,14 +97,22 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 PIXELS = 28
 """Height and width of every image."""
 
+Shape = tuple[int, int, int]
+"""Channels, height and width."""
+
+IMAGE: Shape = (1, PIXELS, PIXELS)
+"""Of an image. Dense networks take other shapes too, such as (1, 1, 5) for rows of five features."""
+
 
 class MLPEncoder(nn.Module):
     """Dense layers from an image to the parameters of its posterior."""
 
-    def __init__(self, latent_dim: int, widths: Sequence[int], activation: str, classes: int = 0) -> None:
+    def __init__(
+        self, latent_dim: int, widths: Sequence[int], activation: str, classes: int = 0, shape: Shape = IMAGE
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
-        before = PIXELS * PIXELS + classes
+        before = math.prod(shape) + classes
         for width in widths:
             layers += [nn.Linear(before, width), ACTIVATIONS[activation]()]
             before = width
@@ -140,6 +149,7 @@ class MLPDecoder(nn.Module):
         frequency: int = 1,
         dropout: float = 0.0,
         classes: int = 0,
+        shape: Shape = IMAGE,
     ) -> None:
         super().__init__()
         self.basis, before, first = _basis(latent_dim, activation, basis, frequency)
@@ -149,7 +159,7 @@ class MLPDecoder(nn.Module):
             layers += [nn.Linear(before, width), ACTIVATIONS[activation if layers else first]()]
             layers += [UnitDropout(dropout)] * bool(dropout)
             before = width
-        layers += [nn.Linear(before, PIXELS * PIXELS), nn.Unflatten(-1, (1, PIXELS, PIXELS))]
+        layers += [nn.Linear(before, math.prod(shape)), nn.Unflatten(-1, shape)]
         self.body = nn.Sequential(*layers)
         _lecun(self)
 

@@ -153,9 +153,29 @@ def iw_bound(
         log_sum = torch.full((len(x),), -math.inf, device=x.device)
         for part in torch.split(torch.arange(k), max(1, chunk // len(x))):
             z = posterior.sample(generator, len(part))
-            joint = model.decode(z).log_prob(x) + model.prior.log_prob(z) - posterior.log_prob(z)
-            log_sum = torch.logaddexp(log_sum, joint.logsumexp(0))
+            log_sum = torch.logaddexp(log_sum, _log_weights(model, x, posterior, z).logsumexp(0))
         return log_sum - math.log(k)
+
+
+def iw_bound_at(model: VAE, x: Tensor, noise: Tensor, posterior: DiagonalNormal | None = None) -> Tensor:
+    """The same bound with noise that is given and is the same for every image: it depends on the image alone.
+
+    All codes are decoded at once. Computed without gradients.
+
+    Args:
+        model: The VAE.
+        x: Images, shape (batch, 1, 28, 28), in [0, 1].
+        noise: Standard Normal draws, shape (k, latent).
+        posterior: Of these images, where the caller has it already.
+    """
+    with torch.no_grad():
+        posterior = posterior or model.encode(x)
+        return pooled(_log_weights(model, x, posterior, posterior.at(noise[:, None])))
+
+
+def _log_weights(model: VAE, x: Tensor, posterior: DiagonalNormal, z: Tensor) -> Tensor:
+    """log p(x, z) - log q(z given x) of codes (sample, batch, latent), shape (sample, batch)."""
+    return model.decode(z).log_prob(x) + model.prior.log_prob(z) - posterior.log_prob(z)
 
 
 def log_prob_quadrature(model: VAE, x: Tensor, size: int, shifts: Tensor, chunk: int = 4096) -> Tensor:
@@ -178,11 +198,11 @@ def log_prob_quadrature(model: VAE, x: Tensor, size: int, shifts: Tensor, chunk:
     Raises:
         InputError: If the model has more than three latent dimensions or `size` is not a Fibonacci number.
     """
-    log_sums = torch.full((len(shifts), len(x)), -math.inf, device=x.device)
+    log_sums = torch.full((len(shifts), len(x)), -math.inf, dtype=x.dtype, device=x.device)
     with torch.no_grad():
         for shift, log_sum in zip(shifts, log_sums, strict=True):
             for u in torch.split(lattice(size, model.latent_dim, shift).to(x.device), chunk):
-                z, log_weight = model.prior.at_quantiles(u)
+                z, log_weight = model.prior.at_quantiles(u, x.dtype)
                 points = model.decode(z)
                 pieces = (torch.split(t, IMAGES_AT_A_TIME) for t in (x, log_sum))
                 for images, part in zip(*pieces, strict=True):

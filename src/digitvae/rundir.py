@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digitvae.config import Config
-from digitvae.errors import RunError
+from digitvae.config import Config, load_recipe
+from digitvae.errors import ConfigError, RunError
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Where the models lie that come with the package."""
@@ -69,15 +69,34 @@ class RunDirectory:
         found = self.path.glob("snapshots/epoch-*/config.json")
         return sorted(int(f.parent.name.removeprefix("epoch-")) for f in found if f.parent.name[6:].isdigit())
 
+    def is_barren(self) -> bool:
+        """Whether it holds only what a run writes before its first training state, and so nothing to lose.
+
+        That is a recipe of ours, or a half-written one, which nothing else is called.
+        """
+        found = {path.name for path in self.path.rglob("*") if not path.is_dir()}
+        recipe, manifest, state = (file.name for file in (self.config_file, self.manifest_file, self.state_file))
+        if found == {f"{recipe}.part"}:
+            return True
+        if recipe not in found or not found <= {recipe, manifest, f"{manifest}.part", f"{state}.part"}:
+            return False
+        try:
+            load_recipe(str(self.config_file))
+        except ConfigError:
+            return False
+        return True
+
     def config(self) -> Config:
         """The recipe of the run.
 
         Raises:
-            RunError: If this is not a run directory.
+            RunError: If this is not a run directory, or it was killed before anything was saved.
         """
+        if self.is_barren():
+            raise RunError(f"{self.path} was stopped before anything was saved; start it again, without --resume.")
         if not self.config_file.is_file():
             raise RunError(f"{self.path} is not a run directory: it has no config.toml.")
-        return Config.from_toml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
+        return load_recipe(str(self.config_file))
 
     def manifest(self) -> dict[str, Any]:
         """The facts that make the run repeatable.
@@ -89,7 +108,7 @@ class RunDirectory:
             content = json.loads(self.manifest_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} is not a run directory: it has no manifest.json.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{self.manifest_file} is damaged; train again.") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.manifest_file} is damaged; train again.")
@@ -121,7 +140,7 @@ class RunDirectory:
             try:
                 record = json.loads(line)
                 record["epoch"], record["train"]["loss"], record["validation"]["loss"]
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise RunError(
                     f"{self.metrics_file}, line {number} is torn; delete that line, or go on with the run "
                     f"(`digitvae train --out {self.path} --resume`), which writes it again."
@@ -136,12 +155,12 @@ class RunDirectory:
             RunError: If a line up to `epoch` is missing or torn.
         """
         kept = []
-        text = self.metrics_file.read_text(encoding="utf-8") if self.metrics_file.exists() else ""
+        text = self.metrics_file.read_text(encoding="utf-8", errors="replace") if self.metrics_file.exists() else ""
         for number, line in enumerate(text.splitlines()[:epoch], 1):
             try:
                 if json.loads(line)["epoch"] != number:
                     raise ValueError(line)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise RunError(
                     f"{self.metrics_file}, line {number} is torn, though that epoch was saved; "
                     "restore the file from a copy or start the run again."

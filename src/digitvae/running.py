@@ -27,6 +27,7 @@ from digitvae.checkpoint import load_state, save_model, save_state
 from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.errors import RunError
+from digitvae.hub import card_header
 from digitvae.rundir import RunDirectory, write_aside
 from digitvae.training import Trainer
 
@@ -179,7 +180,7 @@ def _trained_on(config: Config, splits: Splits) -> Splits:
 
 
 def prepare_directory(out: Path, overwrite: bool) -> None:
-    """Make the directory of a new run.
+    """Make the directory of a new run; one that was killed before it had saved anything is taken for none.
 
     Raises:
         RunError: If it exists and is not empty and `overwrite` is not set, or is not a run, or cannot be made.
@@ -187,11 +188,11 @@ def prepare_directory(out: Path, overwrite: bool) -> None:
     run = RunDirectory(out)
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            if not overwrite:
+            if not overwrite and not (out.is_dir() and run.is_barren()):
                 raise RunError(
                     f"{out} exists; name another --out, go on with it (--resume), or replace it (--overwrite)."
                 )
-            if not run.config_file.is_file():
+            if not run.config_file.is_file() and not run.is_barren():
                 raise RunError(f"{out} is not a run directory, so it is not overwritten; name another --out.")
             shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -310,12 +311,7 @@ def model_card(config: Config, manifest: dict[str, Any], record: dict[str, Any])
     """The README of a model folder: what it is, its data, its measures, its limits and terms."""
     data, validation = manifest["data"], record["validation"]
     notes = "".join(f" {note}" for note in data["notes"])
-    return f"""---
-library_name: digitvae
-license: mit
-tags: [variational-autoencoder, mnist, handwritten-digits]
----
-# digitvae model: recipe `{config.recipe}`, epoch {record["epoch"]}
+    return f"""{card_header(data["name"])}# digitvae model: recipe `{config.recipe}`, epoch {record["epoch"]}
 
 {config.description} A VAE for 28 x 28 images of handwritten digits with {config.model.latent_dim} latent dimensions.
 
@@ -327,7 +323,7 @@ tags: [variational-autoencoder, mnist, handwritten-digits]
   digits can be illegible or of another class than asked for.
 - **Terms**: the weights are under the MIT licence.
 
-Load it with `digitvae.checkpoint.load_model(folder)`.
+Load it with `digitvae.from_pretrained(folder)`.
 """
 
 

@@ -82,6 +82,10 @@ class Studio:
 
     Raises:
         RunError: If the folder cannot draw, or is damaged.
+
+    >>> batch = next(Studio.load().digits(5, hands=2))
+    >>> batch.images.shape, batch.labels.shape, batch.hands.shape
+    ((5, 28, 28), (5,), (5,))
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from digitvae.augmentation import augmentation_labels, changed
 from digitvae.config import Config
 from digitvae.errors import DataError, RunError, TrainingDivergedError
+from digitvae.images import unit_range
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
-from digitvae.networks import TorusBasis, UnitDropout
+from digitvae.networks import PIXELS, TorusBasis, UnitDropout
 from digitvae.objective import Terms, elbo_terms, encoder_terms, quadrature_terms
 from digitvae.optimization import (
     WorkingCopy,
@@ -34,7 +35,8 @@ STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice", "drop
 """Random streams that training draws from; initial weights and validation noise have seeds of their own."""
 
 EXPLODED = 1e5
-"""A loss per image above this, in nats, is called exploding: an untrained model is at about 550."""
+"""A loss per image above this, in nats, is called exploding: an untrained model is at about 550. More features than an
+image has pixels may have more."""
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -71,11 +73,12 @@ class Trainer:
 
     Args:
         config: The recipe.
-        train: Training images, uint8, shape (n, 28, 28).
-        validation: Validation images, uint8, shape (n, 28, 28).
+        train: Training images, uint8, or floating point as the model is to see them; shape (n, 28, 28).
+        validation: Validation images, likewise.
         device: Where to compute; the accelerator where left out and there is one.
         labels: Of the training and of the validation images, uint8, shape (n,); needed where the recipe's model is
             conditioned on them.
+        model: The model to train, for images of another shape too; built from the recipe where left out.
 
     Raises:
         DataError: If there are fewer than two training images or no validation images, or labels are needed and
@@ -97,6 +100,7 @@ class Trainer:
         validation: np.ndarray,
         device: torch.device | None = None,
         labels: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+        model: VAE | None = None,
     ) -> None:
         if len(train) < 2 or len(validation) < 1:
             raise DataError("Training needs at least two training digits and one to validate.")
@@ -107,7 +111,7 @@ class Trainer:
         self.precision = resolve_precision(config.training.precision, self.device)
         settings = config.training
         # Built on the CPU, so that initial weights do not depend on the device.
-        self.model = VAE.from_config(config.model, stream_seed(settings.seed, "weights"))
+        self.model = model or VAE.from_config(config.model, stream_seed(settings.seed, "weights"))
         self.train_images = torch.from_numpy(np.ascontiguousarray(train)).unsqueeze(1)
         self.validation_images = torch.from_numpy(np.ascontiguousarray(validation)).unsqueeze(1)
         if config.data.binarization == "static":
@@ -242,7 +246,7 @@ class Trainer:
     def _training_batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images, and the labels that the model is given for them."""
         data, told = self.config.data, self.config.model.augmentation_labels
-        images = self.train_images[index].float().div_(255)
+        images = unit_range(self.train_images[index])
         label = None if self.train_labels is None else self.train_labels[index]
         if data.augmentation and self._done() <= data.augmentation_until:
             how = augmentation_labels(len(index), data.augmentation_share, self.streams["augmentation"])
@@ -268,8 +272,9 @@ class Trainer:
 
     def _check(self, totals: list[float], images: int) -> None:
         loss, rate, distortion = totals
+        most = EXPLODED * images * max(1.0, self.train_images[0].numel() / PIXELS**2)
         for name, total in (("rate", rate), ("distortion", distortion), ("loss", loss)):
-            if not math.isfinite(total) or abs(total) > EXPLODED * images:
+            if not math.isfinite(total) or abs(total) > most:
                 what = "is not finite" if not math.isfinite(total) else "explodes"
                 where = f"epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
                 raise TrainingDivergedError(
@@ -341,14 +346,14 @@ def _binarize_once(images: Tensor, name: str) -> Tensor:
     """Each pixel 0 or 255, drawn with its grey value as the probability and a seed that never changes."""
     generator = torch.Generator().manual_seed(stream_seed(0, name))
     parts = [
-        torch.bernoulli(part.float() / 255, generator=generator).mul(255).byte() for part in torch.split(images, 4096)
+        torch.bernoulli(unit_range(part), generator=generator).mul(255).byte() for part in torch.split(images, 4096)
     ]
     return torch.cat(parts)
 
 
 def _mean_image(images: Tensor) -> Tensor:
-    """Mean of at most 4,096 images (uint8), in [0, 1], shape (1, 28, 28): more change it by less than a grey level."""
-    return images[:4096].float().mean(0) / 255
+    """Mean of at most 4,096 images, in [0, 1], shape (1, 28, 28): more change it by less than a grey level."""
+    return images[:4096].float().mean(0) / (255 if images.dtype == torch.uint8 else 1)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

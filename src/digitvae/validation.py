@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from digitvae.images import unit_range
 from digitvae.models.vae import VAE
 from digitvae.objective import elbo_terms, quadrature_terms
 
@@ -42,7 +43,7 @@ def evaluate_terms(
     u: Tensor | None = None,
     label: Tensor | None = None,
 ) -> dict[str, Any]:
-    """Mean terms of the ELBO over images (uint8, shape (n, 1, 28, 28)), one code each, in float32.
+    """Mean terms of the ELBO over images (n, 1, 28, 28), uint8 or as the model sees them, one code each, in float32.
 
     With points `u` of the unit cube, shape (points, latent), those of `quadrature_terms` instead. A model that is
     conditioned on labels needs them, int64, shape (n,).
@@ -61,7 +62,7 @@ def evaluate_terms(
             # All noise is drawn at once, so that the batch size does not matter.
             noise = torch.randn(len(images), model.latent_dim, generator=generator, device=images.device)
             for start in range(0, len(images), batch):
-                x = images[start : start + batch].float().div_(255)
+                x = unit_range(images[start : start + batch])
                 part = noise[start : start + batch]
                 given = model.given(None if label is None else label[start : start + batch])
                 terms = elbo_terms(given, x, part) if u is None else quadrature_terms(given, x, u)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from digitvae.cli import certifying, comparing, datasets, drawing, learning, measuring, styling  # noqa: F401  (they add their commands to the application)
+from digitvae.cli import (  # noqa: F401  (they add their commands to the application)
+    certifying,
+    checking,
+    comparing,
+    datasets,
+    drawing,
+    exporting,
+    learning,
+    measuring,
+    styling,
+)
 from digitvae.cli.app import app, screen
 from digitvae.errors import DigitVAEError, TrainingDivergedError
 

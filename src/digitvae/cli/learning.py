@@ -71,36 +71,6 @@ def report(
 
 
 @app.command()
-def export(
-    model: Annotated[str, typer.Argument(help="Run directory or model folder, of a model like the recipe studio.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The new model folder.")],
-    data_dir: DataDirOption = None,
-) -> None:
-    """Make a trained model one that draws, for `generate`, `write` and all commands with `--model`.
-
-    Hands are learned from the writers of MNIST's training digits (1 MB, found or downloaded). Needs the extra `onnx`.
-
-    Example: `digitvae train studio --out runs/mine`, `digitvae export runs/mine -o mine/`, then
-    `digitvae generate --model mine/ --grid -o digits.png`
-    """
-    import shutil
-
-    from digitvae.data.files import folder_aside
-    from digitvae.data.sources import load_mnist, load_writers
-    from digitvae.equipping import equip
-    from digitvae.rundir import find_model
-
-    folder = find_model(model)
-    digits, _, _ = load_mnist(data_dir, screen.print)
-    writers = load_writers(data_dir, screen.print)
-    with folder_aside(out) as aside, screen.status("Exporting") as status:
-        for name in ("config.json", "model.safetensors", "README.md"):
-            shutil.copy2(folder / name, aside / name)
-        equip(aside, digits, writers.train, lambda text: status.update(f"Exporting: {text}"))
-    screen.print(f"It can draw: {out}", soft_wrap=True)
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/demo"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the training digits.")] = None,

@@ -205,7 +205,7 @@ class Config:
         """
         try:
             values = tomllib.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{where} is not valid TOML ({error}); mend that line.") from error
         return cls.from_dict(values, where)
 
@@ -268,7 +268,10 @@ def load_recipe(name: str) -> Config:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
-        return Config.from_toml(path.read_text(encoding="utf-8"), str(path))
+        try:
+            return Config.from_toml(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read as text ({error}); restore it from a copy.") from error
     _known(name, recipe_names(), "recipes", "recipe")
     text = (resources.files("digitvae") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     return Config.from_toml(text, f"recipe {name}")
@@ -302,7 +305,7 @@ def _locate(name: str) -> tuple[str, str]:
 def _parse_value(text: str) -> Any:
     try:
         values = tomllib.loads(f"value = {text}")
-    except ValueError:  # not TOML, or a number with too many digits
+    except (ValueError, RecursionError):  # not TOML, or a number with too many digits, or lists in lists in lists
         return text
     return values["value"] if len(values) == 1 and not isinstance(values["value"], date | time) else text
 

@@ -50,12 +50,13 @@ def check(config: Config) -> None:
             "model.posterior lattice needs training.objective quadrature and model.prior normal.",
         ),
         (
-            bool(training.lattice) and all(m >= 1 for m in training.lattice),
-            "training.lattice must hold sizes of 1 or more.",
+            bool(training.lattice) and all(1 <= m <= 10_000_000 for m in training.lattice),
+            "training.lattice must hold sizes of 1 to 10,000,000.",
         ),
         (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
         (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
-        (model.mixture_components >= 1, "model.mixture_components must be 1 or more."),
+        (model.basis != "torus" or model.latent_dim <= 3, "model.basis torus needs model.latent_dim up to 3."),
+        (1 <= model.mixture_components <= 10_000, "model.mixture_components must be 1 to 10,000."),
         (model.classes in (0, 10), f"model.classes must be 0 or 10, not {model.classes}."),
         (
             model.classes == 0 or (model.network == "mlp" and training.objective == "elbo"),

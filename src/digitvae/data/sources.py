@@ -110,6 +110,19 @@ def load_mnist(data_dir: str | Path | None, say: Notify) -> tuple[Digits, Digits
     return Digits(arrays[0], arrays[1]), Digits(arrays[2], arrays[3]), sha256
 
 
+def mnist_here(data_dir: str | Path | None, say: Notify) -> bool:
+    """Whether all of MNIST is on this machine, with the right content; nothing is downloaded.
+
+    Raises:
+        DataError: as for `load_mnist`.
+    """
+    try:
+        _fetch(MNIST_FILES, "MNIST", (), data_dir, say)
+    except UnavailableError:
+        return False
+    return True
+
+
 def load_writers(data_dir: str | Path | None = None, notify: Notify | None = None) -> Writers:
     """Who wrote each MNIST digit, from QMNIST's extended labels.
 

@@ -55,7 +55,7 @@ def lattice_posterior(decode: Callable[[Tensor], Distribution], prior: StandardN
 
 def _likeliest(decode: Callable[[Tensor], Distribution], prior: StandardNormal, x: Tensor) -> Tensor:
     u = lattice(POINTS.get(prior.latent_dim, 1), prior.latent_dim, 0.5).to(x.device)
-    z, _ = prior.at_quantiles(u)
+    z, _ = prior.at_quantiles(u, x.dtype)
     return z[decode(z).cross_log_prob(x).argmax(1)]
 
 

