@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from digitvae.data import Splits, load_splits
+from digitvae.machine import processor_name
 from digitvae.optimization import default_device
-from digitvae.running import processor_name
 
 RESULTS = Path(__file__).parent / "results"
 TARGET = 148.74

@@ -25,7 +25,8 @@ ROWS: list[list[set[str]]] = [
     [{"models"}],
     [{"objective"}],
     [
-        {"checkpoint", "optimization", "validation"},
+        {"checkpoint", "optimization", "processes", "machine"},
+        {"validation"},
         {"rundir", "reading"},
         {"training", "hub"},
         {"running", "adversarial"},

@@ -18,7 +18,7 @@ from digitvae.config import load_recipe
 from digitvae.data import Digits, Splits
 from digitvae.errors import RunError, TrainingDivergedError
 from digitvae.rundir import RunDirectory
-from digitvae.running import Watcher, resume_run, stop_on_signals, train_run
+from digitvae.running import AT_ONCE, Watcher, resume_run, stop_on_signals, train_run
 
 SETTINGS = ["encoder=[32]", "decoder=[32]", "batch_size=64", "data.name=mnist-5k", "precision=float32"]
 
@@ -259,6 +259,8 @@ def _stop_twice():
         assert not stop()
         os.kill(os.getpid(), signal.SIGINT)
         assert stop()
+        os.kill(os.getpid(), signal.SIGINT)  # at once: the same request, passed on by who started this process
+        time.sleep(AT_ONCE + 0.1)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 

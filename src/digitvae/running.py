@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import platform
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,20 +16,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-import torch
-
-import digitvae
 from digitvae.checkpoint import load_state, save_model, save_state
 from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.errors import RunError
 from digitvae.hub import card_header
+from digitvae.machine import machine_facts
+from digitvae.processes import ALONE, Team
 from digitvae.rundir import RunDirectory, write_aside
 from digitvae.training import Trainer
 
 COLLAPSED = 0.01
 """A latent dimension with a lower rate than this, in nats per image, carries nothing: it has collapsed."""
+
+
+AT_ONCE = 0.5
+"""Seconds within which a second signal to stop is taken for the first one."""
 
 
 class Watcher:
@@ -78,6 +77,7 @@ def train_run(
     overwrite: bool = False,
     stop: Callable[[], bool] = lambda: False,
     watcher: Watcher | None = None,
+    team: Team = ALONE,
 ) -> Outcome:
     """Train a recipe into a new run directory.
 
@@ -88,6 +88,7 @@ def train_run(
         overwrite: Remove a run that is there already.
         stop: Asked after each step; where it answers True, the run is saved as it stands and left.
         watcher: Told what happens.
+        team: The processes that train together; the one that leads writes the files.
 
     Raises:
         RunError: If `out` exists, or cannot be written.
@@ -95,9 +96,10 @@ def train_run(
     """
     run = RunDirectory(out)
     splits = _trained_on(config, splits)
-    trainer = _trainer(config, splits)
-    prepare_directory(out, overwrite)
-    write_aside(run.config_file, config.to_toml())
+    trainer = _trainer(config, splits, team)
+    if team.leads:
+        prepare_directory(out, overwrite)
+        write_aside(run.config_file, config.to_toml())
     manifest = {
         "format": 1,
         "recipe": config.recipe,
@@ -123,6 +125,7 @@ def resume_run(
     epochs: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     watcher: Watcher | None = None,
+    team: Team = ALONE,
 ) -> Outcome:
     """Go on with a run that was stopped: on the CPU bit for bit as if it had not been.
 
@@ -133,6 +136,7 @@ def resume_run(
         epochs: A new number of epochs; the rest is then trained with a new learning-rate schedule.
         stop: As in `train_run`.
         watcher: Told what happens.
+        team: As in `train_run`.
 
     Raises:
         RunError: If it is not a run, belongs to another recipe or other digits, or is damaged.
@@ -158,16 +162,18 @@ def resume_run(
             f"The plan is now {epochs} epochs: from epoch {facts['epoch'] + 1} on a new learning-rate schedule runs."
         )
     splits = _trained_on(config, splits)
-    trainer = _trainer(config, splits)
+    trainer = _trainer(config, splits, team)
     trainer.load_state(tensors, facts)
-    run.keep_metrics_to(trainer.progress.epoch)
-    write_aside(run.config_file, config.to_toml())
+    team.wait()  # all have read what is now written anew
+    if team.leads:
+        run.keep_metrics_to(trainer.progress.epoch)
+        write_aside(run.config_file, config.to_toml())
     return _session(run, config, manifest, trainer, stop, watcher)
 
 
-def _trainer(config: Config, splits: Splits) -> Trainer:
+def _trainer(config: Config, splits: Splits, team: Team) -> Trainer:
     train, validation = splits.train, splits.validation
-    return Trainer(config, train.images, validation.images, labels=(train.labels, validation.labels))
+    return Trainer(config, train.images, validation.images, labels=(train.labels, validation.labels), team=team)
 
 
 def _trained_on(config: Config, splits: Splits) -> Splits:
@@ -209,7 +215,7 @@ def _session(
     watcher: Watcher,
 ) -> Outcome:
     """Train until all epochs are done or something says stop, and save what later stages need."""
-    settings, progress = config.training, trainer.progress
+    settings, progress, team = config.training, trainer.progress, trainer.team
 
     def ended() -> bool:
         patient = settings.patience and progress.epoch - progress.best_epoch >= settings.patience
@@ -224,6 +230,7 @@ def _session(
         **machine_facts(),
         "device": str(trainer.device),
         "precision": trainer.precision,
+        "processes": team.size,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "from_epoch": progress.epoch,
     }
@@ -233,12 +240,31 @@ def _session(
     facts = {"data": manifest["data"]}
 
     def note_session() -> None:
+        if not team.leads:
+            return
         session["to_epoch"] = progress.epoch
         session["seconds"] = round(time.perf_counter() - began, 3)
         write_aside(run.manifest_file, json.dumps(manifest, indent=2) + "\n")
 
     def save() -> None:
-        save_state(run.state_file, *trainer.state())
+        if team.leads:
+            save_state(run.state_file, *trainer.state())
+
+    def keep(record: dict[str, Any]) -> None:
+        is_snapshot = progress.epoch in settings.snapshot_epochs()
+        card = model_card(config, manifest, record)
+        if progress.best_epoch == progress.epoch:
+            save_model(run.best, trainer.trained_model, config, card, facts)
+        if is_snapshot or ended():
+            save_model(run.snapshot(progress.epoch), trainer.trained_model, config, card, facts)
+        # The line comes before the state: if the process dies between the two, the epoch is run, and its line
+        # written, again.
+        _add_metrics(run, record)
+        save()
+        note_session()
+        if is_snapshot:
+            _warn_of_collapse(record, watcher)
+        watcher.measured(record)
 
     def asked_to_stop() -> bool:
         watcher.stepped(progress.epoch, progress.step)
@@ -249,22 +275,11 @@ def _session(
         save()
     watcher.started(config, progress.epoch, trainer.steps_per_epoch)
     while not ended():
-        if stop() or not trainer.train_epoch(asked_to_stop):
+        if team.any(stop()) or not trainer.train_epoch(asked_to_stop):
             break
         record = _measure(trainer)
-        if progress.best_epoch == progress.epoch:
-            save_model(run.best, trainer.trained_model, config, model_card(config, manifest, record), facts)
-        if progress.epoch in settings.snapshot_epochs() or ended():
-            card = model_card(config, manifest, record)
-            save_model(run.snapshot(progress.epoch), trainer.trained_model, config, card, facts)
-        # The line comes before the state: if the process dies between the two, the epoch is run, and its line
-        # written, again.
-        _add_metrics(run, record)
-        save()
-        note_session()
-        if progress.epoch in settings.snapshot_epochs():
-            _warn_of_collapse(record, watcher)
-        watcher.measured(record)
+        if team.leads:
+            keep(record)
     if progress.step or not ended():
         save()
     note_session()
@@ -327,52 +342,19 @@ Load it with `digitvae.from_pretrained(folder)`.
 """
 
 
-def machine_facts() -> dict[str, Any]:
-    """What somebody else must know of this process to repeat it: command, versions, processor, source."""
-    return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "digitvae": digitvae.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor_name(),
-        "threads": torch.get_num_threads(),
-        "git_commit": _git_commit(),
-    }
-
-
-def processor_name() -> str:
-    """The processor as the system names it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _git_commit() -> str | None:
-    """The commit of the source tree that runs, where it is one; an installed copy has none."""
-    folder = Path(__file__).resolve().parent
-    if not any((parent / ".git").exists() for parent in folder.parents[:2]):
-        return None
-    try:
-        command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Within it, the first Ctrl-C (or SIGTERM) only makes the given function answer True; a second one interrupts."""
-    asked = threading.Event()
+    asked, first = threading.Event(), 0.0
     before: dict[int, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        nonlocal first
+        now = time.monotonic()
+        # torchrun passes on at once what the terminal has told its processes already.
+        if asked.is_set() and now - first > AT_ONCE:
             raise KeyboardInterrupt
+        first = first if asked.is_set() else now
         asked.set()
 
     if threading.current_thread() is threading.main_thread():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from digitvae.augmentation import augmentation_labels, changed
 from digitvae.config import Config
-from digitvae.errors import DataError, RunError, TrainingDivergedError
+from digitvae.errors import ConfigError, DataError, RunError, TrainingDivergedError
 from digitvae.images import unit_range
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
@@ -29,6 +29,7 @@ from digitvae.optimization import (
     resolve_precision,
     schedule,
 )
+from digitvae.processes import ALONE, Team
 from digitvae.validation import Sums, evaluate_terms
 
 STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice", "dropout")
@@ -79,6 +80,7 @@ class Trainer:
         labels: Of the training and of the validation images, uint8, shape (n,); needed where the recipe's model is
             conditioned on them.
         model: The model to train, for images of another shape too; built from the recipe where left out.
+        team: The processes that train it together; this one alone where left out.
 
     Raises:
         DataError: If there are fewer than two training images or no validation images, or labels are needed and
@@ -101,12 +103,14 @@ class Trainer:
         device: torch.device | None = None,
         labels: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
         model: VAE | None = None,
+        team: Team = ALONE,
     ) -> None:
         if len(train) < 2 or len(validation) < 1:
             raise DataError("Training needs at least two training digits and one to validate.")
         if config.model.classes and any(each is None for each in labels):
             raise DataError("A model with model.classes above 0 needs labelled digits, and these have no labels.")
-        self.config = config
+        _check_team(config, len(train), team)
+        self.config, self.team = config, team
         self.device = device or default_device()
         self.precision = resolve_precision(config.training.precision, self.device)
         settings = config.training
@@ -176,7 +180,7 @@ class Trainer:
                 last = progress.step == self.steps_per_epoch - 1
                 self._train_step(self.order[start : None if last else start + settings.batch_size])
                 progress.step += 1
-                if stop is not None and stop() and progress.step < self.steps_per_epoch:
+                if stop is not None and self.team.any(stop()) and progress.step < self.steps_per_epoch:
                     return False
         finally:
             progress.epoch_seconds += time.perf_counter() - began
@@ -192,30 +196,44 @@ class Trainer:
         images, label = self._training_batch(index)
         with matrix_products(self.precision):
             terms = self._backward(self.working.model.given(label), images)
-        loss = terms.loss(self.beta)
         self.working.hand_over_gradients()
+        summed = [terms.loss(self.beta), terms.rate, terms.distortion]
+        totals = torch.stack([each.detach().float() for each in summed]).sum(1)
+        if self.team.size > 1:
+            self.team.add_up([*(p.grad for p in self.model.parameters() if p.grad is not None), totals])
         if self.config.training.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip)
         self.optimizer.step()
         self.working.refresh()
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
-        totals = torch.stack([loss.detach(), terms.rate.detach(), terms.distortion.detach()]).sum(1).tolist()
-        self._check(totals, len(index))
-        self.progress.sums.add(len(index), *totals)
+        self._check(totals.tolist(), len(index))
+        self.progress.sums.add(len(index), *totals.tolist())
 
     def _backward(self, model: VAE, images: Tensor) -> Terms:
-        """Compute the terms of a batch and leave the gradients of its mean loss in the model, the working copy."""
-        noise = torch.randn(len(images), model.latent_dim, generator=self.streams["latent"], device=self.device)
+        """Compute the terms of a batch and leave the gradients of its mean loss in the model, the working copy.
+
+        Where several processes train, they are those of this process's part of the batch, and its part of the mean.
+        """
+        n = len(images)
+        noise = torch.randn(n, model.latent_dim, generator=self.streams["latent"], device=self.device)
+        if self.team.size > 1:
+            part = self.team.part(n)
+            model, images, noise = model.part(part), images[part], noise[part]
+
+        def mean_of(terms: Terms) -> Tensor:
+            loss = terms.loss(self.beta)
+            return loss.mean() if self.team.size == 1 else loss.sum() / n
+
         if self.config.training.objective == "elbo":
             terms = elbo_terms(model, images, noise)
-            mean = terms.loss(self.beta).mean()
+            mean = mean_of(terms)
         else:
             terms = quadrature_terms(model, images, self._lattice(self._lattice_size(), self.streams["lattice"]))
-            mean = terms.loss(self.beta).mean()
+            mean = mean_of(terms)
             if model.encoder is not None:
                 # It has no part in that; it is fitted beside it to the posterior of the decoder as it stands.
-                mean = mean + encoder_terms(model, images, noise).loss(self.beta).mean()
+                mean = mean + mean_of(encoder_terms(model, images, noise))
         mean.backward()  # type: ignore[no-untyped-call]
         return terms
 
@@ -293,10 +311,15 @@ class Trainer:
         seed = stream_seed(settings.seed, "validation")
         if settings.objective == "elbo":
             return evaluate_terms(
-                self.trained_model, self.validation_images, settings.beta, seed, label=self.validation_labels
+                self.trained_model,
+                self.validation_images,
+                settings.beta,
+                seed,
+                label=self.validation_labels,
+                team=self.team,
             )
         u = self._lattice(max(settings.lattice), torch.Generator(self.device).manual_seed(seed))
-        return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed, 2000, u)
+        return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed, 2000, u, team=self.team)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that is needed to go on bit for bit: tensors and JSON facts."""
@@ -340,6 +363,17 @@ class Trainer:
             self.order = tensors["order"] if self.progress.step else self.order
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
+
+
+def _check_team(config: Config, n: int, team: Team) -> None:
+    """Refuse parts of a batch that batch normalisation cannot work with: it compares images."""
+    batch = config.training.batch_size
+    smallest = n % batch if n % batch > 1 else min(n, batch)
+    if config.model.network == "conv" and team.size > 1 and smallest // team.size < 2:
+        raise ConfigError(
+            f"Of a batch of {smallest} digits each of {team.size} processes must get two or more with a conv network; "
+            "change training.batch_size or take fewer processes."
+        )
 
 
 def _binarize_once(images: Tensor, name: str) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from digitvae.images import unit_range
 from digitvae.models.vae import VAE
 from digitvae.objective import elbo_terms, quadrature_terms
+from digitvae.processes import ALONE, Team
 
 
 @dataclass
@@ -42,11 +43,12 @@ def evaluate_terms(
     batch: int = 500,
     u: Tensor | None = None,
     label: Tensor | None = None,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """Mean terms of the ELBO over images (n, 1, 28, 28), uint8 or as the model sees them, one code each, in float32.
 
     With points `u` of the unit cube, shape (points, latent), those of `quadrature_terms` instead. A model that is
-    conditioned on labels needs them, int64, shape (n,).
+    conditioned on labels needs them, int64, shape (n,). The processes of a team take the batches in turn.
 
     Returns:
         ``loss``, ``rate`` and ``distortion``, in nats per image; ``rate_per_dimension``, a list, or None where the
@@ -61,7 +63,7 @@ def evaluate_terms(
         with torch.inference_mode():
             # All noise is drawn at once, so that the batch size does not matter.
             noise = torch.randn(len(images), model.latent_dim, generator=generator, device=images.device)
-            for start in range(0, len(images), batch):
+            for start in range(0, len(images), batch)[team.rank :: team.size]:
                 x = unit_range(images[start : start + batch])
                 part = noise[start : start + batch]
                 given = model.given(None if label is None else label[start : start + batch])
@@ -73,5 +75,17 @@ def evaluate_terms(
                     per_dimension = rates if per_dimension is None else per_dimension + rates
     finally:
         model.train(training)
+    if team.size > 1:
+        per_dimension = _added_up(sums, per_dimension, model.latent_dim, team)
     each = None if per_dimension is None else (per_dimension / sums.images).tolist()
     return {**sums.means(), "rate_per_dimension": each}
+
+
+def _added_up(sums: Sums, per_dimension: Tensor | None, latent_dim: int, team: Team) -> Tensor | None:
+    """Add up `sums`, in place, and the rates of the dimensions over all processes; some may have had no batch."""
+    own = torch.tensor([sums.images, sums.loss, sums.rate, sums.distortion, float(per_dimension is not None)]).double()
+    rates = torch.zeros(latent_dim).double() if per_dimension is None else per_dimension.cpu().double().clone()
+    team.add_up([own, rates])
+    sums.images = int(own[0])
+    sums.loss, sums.rate, sums.distortion = own[1:4].tolist()
+    return rates if own[4] else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from digitvae.config import Config, load_recipe, recipe_names
 from digitvae.errors import InputError, RunError
 
 if TYPE_CHECKING:
+    from digitvae.processes import Team
     from digitvae.running import Outcome
 
 DEMO_AUGMENTATION = 0.4
@@ -38,6 +41,8 @@ def train(
 
     Examples: `digitvae train seed --epochs 20` - `digitvae train map --set latent_dim=3 --set encoder=[256,128]` -
     `digitvae train --out runs/map --resume`
+
+    On several processors or machines: `torchrun --nproc-per-node 2 -m digitvae train map` trains one run together.
     """
     if resume:
         changed = [
@@ -104,10 +109,11 @@ def _train(config: Config, out: Path, data_dir: Path | None, fallback: bool, ove
     from digitvae.running import stop_on_signals, train_run
     from digitvae.terminal import ProgressBar
 
-    splits = load_data(config.data.name, data_dir, fallback)
-    with stop_on_signals() as stop, ProgressBar(screen) as bar:
-        outcome = train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=bar)
-    return _finish(outcome)
+    with _team() as team:
+        splits = load_data(config.data.name, data_dir, fallback)
+        with stop_on_signals() as stop, ProgressBar(screen) as bar:
+            outcome = train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=bar, team=team)
+        return _finish(outcome)
 
 
 def _resume(
@@ -117,10 +123,24 @@ def _resume(
     from digitvae.running import resume_run, stop_on_signals
     from digitvae.terminal import ProgressBar
 
-    splits = load_data(data or RunDirectory(out).data_name(), data_dir, fallback)
-    with stop_on_signals() as stop, ProgressBar(screen) as bar:
-        outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=bar)
-    return _finish(outcome)
+    with _team() as team:
+        splits = load_data(data or RunDirectory(out).data_name(), data_dir, fallback)
+        with stop_on_signals() as stop, ProgressBar(screen) as bar:
+            outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=bar, team=team)
+        return _finish(outcome)
+
+
+@contextlib.contextmanager
+def _team() -> Iterator[Team]:
+    """The processes that torchrun started, or this one alone; one of them speaks, until something goes wrong."""
+    from digitvae.processes import joined
+
+    with joined() as team:
+        screen.quiet = not team.leads
+        try:
+            yield team
+        finally:
+            screen.quiet = False
 
 
 def _finish(outcome: Outcome) -> Outcome:

@@ -23,8 +23,8 @@ from digitvae.errors import InputError, RunError, TrainingDivergedError
 from digitvae.evaluation.density import binarize, log_likelihood
 from digitvae.evaluation.measures import Measure
 from digitvae.evaluation.samples import classification_accuracy, frechet_distance, overlap, sample_measures
+from digitvae.machine import machine_facts
 from digitvae.reading import digit_features, frozen, read_digits
-from digitvae.running import machine_facts
 
 FORMAT = 1
 """Version of the layout of the files of a comparison."""

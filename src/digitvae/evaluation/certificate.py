@@ -33,8 +33,8 @@ from digitvae.evaluation.measures import Measure
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
 from digitvae.evaluation.suite import BASELINE, copy_verdict, section
+from digitvae.machine import machine_facts
 from digitvae.reading import CLASSIFIER, read_digits, train_reader
-from digitvae.running import machine_facts
 
 SIZES = (10, 100, 1000)
 """Real labels per class."""

@@ -14,9 +14,9 @@ from digitvae.errors import ConfigError, InputError, RunError
 from digitvae.evaluation.density import Effort
 from digitvae.evaluation.scoring import Reference, Scores, score_images
 from digitvae.evaluation.suite import FORMAT, evaluate_model
+from digitvae.machine import machine_facts
 from digitvae.models.vae import VAE
 from digitvae.rundir import RunDirectory, find_model, write_aside
-from digitvae.running import machine_facts
 from digitvae.structure import count_parameters
 
 
