@@ -34,7 +34,7 @@ ROWS: list[list[set[str]]] = [
     [
         {"latent", "morphometry", "studio", "scanning"},
         {"generation", "handwriting", "styling", "restoration"},
-        {"inking", "texts"},
+        {"inking", "texts", "sharding"},
         {"sequences"},
     ],
     [{"evaluation"}],
@@ -57,6 +57,7 @@ FORBIDDEN = {
     "studio": {"torch"},
     "handwriting": {"torch"},
     "texts": {"torch"},
+    "sharding": {"torch"},
     "scanning": {"torch"},
     "sequences": {"torch"},
     "styling": {"torch"},

@@ -8,6 +8,7 @@ digits come out whoever draws which chunk, and memory does not grow with their n
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -117,6 +118,21 @@ class Studio:
             with np.load(path, allow_pickle=False) as there:
                 return Hands(*(there[name] for name in ("shared", "mean", "scale")))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise RunError(
+                f"{path} is missing or damaged; install digitvae again, or export the model anew."
+            ) from error
+
+    @property
+    def weights_sha256(self) -> str:
+        """What tells its weights from others: the hash in its ``config.json``.
+
+        Raises:
+            RunError: If that file is missing or damaged.
+        """
+        path = self.folder / "config.json"
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path} is missing or damaged; install digitvae again, or export the model anew."
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 
 from digitvae import __version__
+from digitvae.errors import InputError
 
 if TYPE_CHECKING:
     from digitvae.data import Splits
@@ -41,6 +43,9 @@ app = typer.Typer(
 )
 screen = Console(stderr=True, highlight=False)
 
+TOGETHER = ("train", "generate")
+"""Commands that torchrun may start several processes of."""
+
 DataOption = Annotated[
     str | None,
     typer.Option("--data", help="mnist, mnist-5k (comes with the package), or a path: .npz, IDX, Parquet, folder."),
@@ -56,6 +61,11 @@ def _options(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
+    if context.invoked_subcommand not in (None, *TOGETHER) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            f"digitvae {context.invoked_subcommand} is for one process: start it without torchrun. Several processes "
+            f"can work together at: {', '.join(TOGETHER)}."
+        )
     if version:
         print(f"digitvae {__version__}")
         raise typer.Exit()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import typer
 from rich.progress import track
 
@@ -46,6 +47,9 @@ def generate(
     digit: Annotated[int | None, typer.Option(help="Which digit; all ten, mixed, where left out.")] = None,
     kind: Annotated[str | None, typer.Option("--format", help="npz, idx, png or parquet.")] = None,
     grid: Annotated[bool, typer.Option("--grid", help="One picture with all digits side by side.")] = False,
+    shards: Annotated[
+        int, typer.Option(help="Write --out as a folder of so many Parquet files; continued where it is one.")
+    ] = 0,
     hands: Annotated[int, typer.Option(help="Writers that share the digits evenly; 0: each digit is another's.")] = 0,
     labels: Annotated[
         Path | None, typer.Option(help="CSV with columns hand,label: who writes what, a row a digit.")
@@ -63,15 +67,26 @@ def generate(
     """Draw labelled digits that nobody wrote.
 
     Examples: `digitvae generate --digit 7 -n 64 --grid -o sevens.png` - `digitvae generate -n 60000 -o digits.npz` -
-    `digitvae generate -n 5000 --hands 50 --format idx -o digits/` - `digitvae generate --thickness 4 --grid -o b.png`
+    `digitvae generate -n 5000 --hands 50 --format idx -o digits/` - `digitvae generate --thickness 4 --grid -o b.png` -
+    `torchrun --nproc-per-node 2 -m digitvae generate -n 1000000 --shards 100 -o million/`
     """
     from digitvae.data.files import refuse_existing, write_aside
     from digitvae.data.sinks import format_of, open_sink
     from digitvae.inking import MAX_SHEET, as_png, resized, sheet
+    from digitvae.sharding import FORMAT, Shards, turn
     from digitvae.studio import CHUNK, Studio
 
-    refuse_existing(out, overwrite)
-    studio = Studio.load(model)
+    rank, processes = turn()
+    if processes > 1 and not shards:
+        raise InputError("Several processes cannot write one file: say how many files with --shards.")
+    if shards:
+        if labels is not None or grid or kind not in (None, FORMAT) or overwrite:
+            raise InputError(
+                "--shards writes Parquet files of digits: leave out --labels, --grid, --format, --overwrite."
+            )
+    else:
+        refuse_existing(out, overwrite)
+    studio = Studio.load(model, threads=int(processes > 1))
     if labels is not None:
         if count is not None or digit is not None or hands:
             raise InputError("--labels says how many digits, which, and whose: leave out -n, --digit and --hands.")
@@ -82,6 +97,20 @@ def generate(
         batches = studio.digits(count, digit=digit, hands=hands, seed=seed, temperature=temperature)
     given = {"slant": slant, "thickness": thickness, "width": width}
     wanted = {name: value for name, value in given.items() if value is not None}
+    if shards:
+        plan = Shards(out, count, shards)
+        about = {"digit": digit, "hands": hands, "seed": seed, "temperature": temperature, "size": size}
+        plan.claim({**about, "invert": invert, **wanted, "weights": studio.weights_sha256})
+        left = plan.missing(rank, processes)
+        for shard in track(left, "Drawing shards", console=screen, transient=True, disable=rank > 0 or len(left) < 2):
+            some = studio.digits(
+                count, digit=digit, hands=hands, seed=seed, temperature=temperature, chunks=plan.chunks(shard)
+            )
+            some = _set_knobs(studio, some, wanted) if wanted else some
+            plan.make(shard, some, lambda batch: _finished(batch.images, size, invert), size)
+        if rank == 0:
+            screen.print(f"{count:,} digits in {shards:,} shards: {out}", soft_wrap=True)
+        return
     if wanted:
         batches = _set_knobs(studio, batches, wanted)
     if grid:
@@ -102,9 +131,16 @@ def generate(
                 batches, "Drawing", -(-count // CHUNK), console=screen, transient=True, disable=count <= CHUNK
             )
             for batch in shown:
-                images = resized(batch.images, size)
-                sink.add(255 - images if invert else images, batch.labels, batch.hands)
+                sink.add(_finished(batch.images, size, invert), batch.labels, batch.hands)
     screen.print(f"{count:,} digits: {out}", soft_wrap=True)
+
+
+def _finished(images: npt.NDArray[np.uint8], size: int, invert: bool) -> npt.NDArray[np.uint8]:
+    """Digits as they are to be written: of that size, light on dark or dark on light."""
+    from digitvae.inking import resized
+
+    images = resized(images, size)
+    return 255 - images if invert else images
 
 
 @app.command()
