@@ -15,7 +15,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from digitvae.config import QUADRATURE_DIMENSIONS, Config, load_recipe
+from digitvae.config import Config, load_recipe
+from digitvae.config.rules import QUADRATURE_DIMENSIONS
 from digitvae.distributions import FeatureLikelihood, FeatureNormal
 from digitvae.errors import DataError, InputError
 from digitvae.models.vae import VAE
