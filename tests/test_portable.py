@@ -19,6 +19,7 @@ SMALL = {
     "conv": ["network=conv", "encoder=[4,8]", "decoder=[4]"],
     "mixture": ["prior=mixture", "likelihood=normal", "encoder=[16]", "decoder=[16]", "basis=sin"],
     "told": ["classes=10", "prior=flow", "latent_dim=4", "encoder=[16]", "decoder=[16]", "flow_width=8"],
+    "told changes": ["classes=10", "augmentation_labels=true", "latent_dim=4", "encoder=[16]", "decoder=[16]"],
 }
 
 
