@@ -1,8 +1,10 @@
 """Sets in shards: the same digits as in one file, whoever makes which, and nothing made twice."""
 
+import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,15 +22,13 @@ from digitvae.studio import CHUNK, chunk_count
 
 @given(st.integers(1, 10**9), st.data())
 def test_shards_hold_every_chunk_once_and_in_order(count, data):
-    from pathlib import Path
-
     most = min(chunk_count(count), 100_000)
     shards = data.draw(st.integers(1, min(most, 200)))
     plan = Shards(Path("x"), count, shards)
     chunks = [plan.chunks(shard) for shard in range(shards)]
     assert chunks[0].start == 0
     assert chunks[-1].stop == chunk_count(count)
-    assert all(a.stop == b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(chunks))
     sizes = [plan.size(shard) for shard in range(shards)]
     assert sum(sizes) == count
     assert min(sizes) > 0

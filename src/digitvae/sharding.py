@@ -94,7 +94,8 @@ class Shards:
                     "folder, or ask for the same to go on with it."
                 )
             return
-        if self.folder.exists() and any(self.folder.iterdir()):
+        # What is hidden may be another process's, which is just beginning too.
+        if self.folder.exists() and any(not each.name.startswith(".") for each in self.folder.iterdir()):
             raise RunError(f"{self.folder} holds something else; name another folder.")
         text = (json.dumps(content, indent=2) + "\n").encode()
         # Processes that begin together write the same bytes.
