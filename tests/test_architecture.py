@@ -39,7 +39,7 @@ ROWS: list[list[set[str]]] = [
     ],
     [{"evaluation"}],
     [{"figures", "export"}, {"report", "equipping", "portable", "doctor"}, {"comparison"}],
-    [{"terminal", "estimator"}, {"cli"}, {"__main__"}],
+    [{"terminal", "estimator", "curves"}, {"cli"}, {"__main__"}],
 ]
 
 PLACES = {room: (row, step) for row, steps in enumerate(ROWS) for step, rooms in enumerate(steps) for room in rooms}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from digitvae.processes import Team
     from digitvae.running import Outcome
 
+CURVES = "tensorboard"
+"""Folder in a run for the curves that TensorBoard reads."""
+
 DEMO_AUGMENTATION = 0.4
 """3,200 digits need stronger changes than the recipe's 48,000; settled on the validation digits (see LOG.md)."""
 
@@ -36,6 +39,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write RUN/tensorboard.")] = False,
 ) -> None:
     """Train a recipe into a run directory.
 
@@ -56,11 +60,11 @@ def train(
             raise InputError(
                 f"{', '.join(named)} cannot be changed when a run goes on; leave it out, or start a new run."
             )
-        _resume(out or Path("runs") / (recipe or "map"), recipe, data, data_dir, not no_fallback, epochs)
+        _resume(out or Path("runs") / (recipe or "map"), recipe, data, data_dir, not no_fallback, epochs, tensorboard)
         return
     config = load_recipe(recipe or "map").with_settings(_as_settings(data, epochs, seed, snapshots) + (settings or []))
     directory = out or Path("runs") / config.recipe
-    _train(config, directory, data_dir, not no_fallback, overwrite)
+    _train(config, directory, data_dir, not no_fallback, overwrite, tensorboard)
 
 
 @app.command()
@@ -105,28 +109,40 @@ def _as_settings(data: str | None, epochs: int | None, seed: int | None, snapsho
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
-def _train(config: Config, out: Path, data_dir: Path | None, fallback: bool, overwrite: bool) -> Outcome:
+def _train(
+    config: Config, out: Path, data_dir: Path | None, fallback: bool, overwrite: bool, tensorboard: bool = False
+) -> Outcome:
+    from digitvae.curves import also_curves
     from digitvae.running import stop_on_signals, train_run
     from digitvae.terminal import ProgressBar
 
     with _team() as team:
         splits = load_data(config.data.name, data_dir, fallback)
-        with stop_on_signals() as stop, ProgressBar(screen) as bar:
-            outcome = train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=bar, team=team)
+        folder = out / CURVES if tensorboard and team.leads else None
+        with stop_on_signals() as stop, ProgressBar(screen) as bar, also_curves(folder, bar) as watcher:
+            outcome = train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=watcher, team=team)
         return _finish(outcome)
 
 
 def _resume(
-    out: Path, recipe: str | None, data: str | None, data_dir: Path | None, fallback: bool, epochs: int | None
+    out: Path,
+    recipe: str | None,
+    data: str | None,
+    data_dir: Path | None,
+    fallback: bool,
+    epochs: int | None,
+    tensorboard: bool = False,
 ) -> Outcome:
+    from digitvae.curves import also_curves
     from digitvae.rundir import RunDirectory
     from digitvae.running import resume_run, stop_on_signals
     from digitvae.terminal import ProgressBar
 
     with _team() as team:
         splits = load_data(data or RunDirectory(out).data_name(), data_dir, fallback)
-        with stop_on_signals() as stop, ProgressBar(screen) as bar:
-            outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=bar, team=team)
+        folder = out / CURVES if tensorboard and team.leads else None
+        with stop_on_signals() as stop, ProgressBar(screen) as bar, also_curves(folder, bar) as watcher:
+            outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=watcher, team=team)
         return _finish(outcome)
 
 
