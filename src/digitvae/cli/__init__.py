@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from digitvae.cli import certifying, datasets, drawing, learning, measuring, styling  # noqa: F401  (they add their commands to the application)
+from digitvae.cli import certifying, datasets, drawing, exploring, learning, measuring, styling  # noqa: F401  (they add their commands to the application)
 from digitvae.cli.app import app, screen
 from digitvae.errors import DigitVAEError, TrainingDivergedError
 

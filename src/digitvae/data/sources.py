@@ -110,6 +110,17 @@ def load_mnist(data_dir: str | Path | None, say: Notify) -> tuple[Digits, Digits
     return Digits(arrays[0], arrays[1]), Digits(arrays[2], arrays[3]), sha256
 
 
+def mnist_is_here(data_dir: str | Path | None = None) -> bool:
+    """Whether MNIST's four files lie on this machine, so that loading them needs no network."""
+    given = (data_dir, os.environ.get("DIGITVAE_DATA"))
+    roots = [Path(root) for root in given if root]
+    cache = cache_dir() / "mnist"
+    return all(
+        any(path.is_file() for path in (*_places(file, "MNIST", roots), cache / f"{file.name}.gz"))
+        for file in MNIST_FILES
+    )
+
+
 def load_writers(data_dir: str | Path | None = None, notify: Notify | None = None) -> Writers:
     """Who wrote each MNIST digit, from QMNIST's extended labels.
 

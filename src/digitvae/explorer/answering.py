@@ -1,0 +1,252 @@
+"""The addresses of the server, each a few lines: what is asked for, who answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import resources
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from digitvae.errors import DigitVAEError, InputError
+from digitvae.explorer.guard import Guard
+
+if TYPE_CHECKING:
+    from digitvae.explorer.drawings import Judge
+    from digitvae.explorer.explored import Explored
+    from digitvae.explorer.styles import Stylist
+
+MOST_CODES = 1024
+"""Digits that are decoded in one request, at most."""
+
+FARTHEST = 1e6
+"""Places farther out than this are slips."""
+
+TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+Answer = TypeVar("Answer")
+
+
+class Desk:
+    """What answers, once it is loaded, and the threads in which it works: the event loop itself never computes.
+
+    Args:
+        explored: The run or model, while or after it is loaded.
+    """
+
+    def __init__(self, explored: Future[Explored]) -> None:
+        self.explored = explored
+        self.judge: Future[Judge] = Future()
+        self.stylist: Future[Stylist] = Future()
+        # Decodes are short and many; drawings must not keep them waiting.
+        self.quick = ThreadPoolExecutor(2, "quick")
+        self.slow = ThreadPoolExecutor(1, "slow")
+
+    def prepare(self) -> None:
+        """Encode the points, then make the rest ready that the views need; for a thread of its own."""
+        try:
+            from digitvae.explorer.drawings import Judge
+            from digitvae.explorer.styles import Stylist
+
+            explored = self.explored.result()
+            explored.encode()
+            if explored.stopped.is_set():
+                return
+            self.stylist.set_result(Stylist(explored.studio[0]))
+            judge = Judge(explored)
+            judge.warm()
+            self.judge.set_result(judge)
+        except BaseException as error:
+            for waited in (self.stylist, self.judge):
+                if not waited.done():
+                    waited.set_exception(error)
+            raise
+
+    async def quickly(self, what: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Compute something short."""
+        return await asyncio.get_running_loop().run_in_executor(self.quick, what, *arguments)
+
+    async def slowly(self, what: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Compute something that takes longer, one at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self.slow, what, *arguments)
+
+    def close(self) -> None:
+        """Begin nothing new, and leave what is not finished."""
+        if self.explored.done() and not self.explored.exception():
+            self.explored.result().stopped.set()
+        self.quick.shutdown(wait=False, cancel_futures=True)
+        self.slow.shutdown(wait=False, cancel_futures=True)
+
+
+def page_files() -> dict[str, bytes]:
+    """The files of the page by name; what a client asks for is looked up here, and no path is ever opened."""
+    folder = resources.files("digitvae") / "explorer" / "page"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in TYPES}
+
+
+def create_app(desk: Desk, hosts: frozenset[str]) -> Guard:
+    """The server's application.
+
+    Args:
+        desk: What answers.
+        hosts: Names, with port, under which it may be asked.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    files = page_files()
+    _pages(app, files)
+    _map(app, desk)
+    _studio(app, desk)
+    app.add_exception_handler(DigitVAEError, lambda _, error: _failure(400, str(error)))
+    app.add_exception_handler(RequestValidationError, lambda _, error: _failure(422, _wrong_value(error)))
+    app.add_exception_handler(HTTPException, _not_found)
+    return Guard(app, hosts)
+
+
+def _pages(app: FastAPI, files: dict[str, bytes]) -> None:
+    @app.get("/")
+    async def page() -> Response:
+        return Response(files["index.html"], media_type=TYPES["html"], headers={"Cache-Control": "no-cache"})
+
+    @app.get("/page/{name}")
+    async def file(name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404)
+        kind = TYPES[name.rpartition(".")[2]]
+        return Response(files[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _map(app: FastAPI, desk: Desk) -> None:
+    async def loaded() -> Explored:
+        return await asyncio.wrap_future(desk.explored)
+
+    @app.get("/api/about")
+    async def about() -> dict[str, Any]:
+        return await desk.quickly((await loaded()).about)
+
+    @app.get("/api/points")
+    async def points() -> Response:
+        explored = await loaded()
+        places = explored.places
+        return _binary(places.tobytes(), {"X-Done": str(int(explored.encoded.is_set()))})
+
+    @app.get("/api/support")
+    async def support() -> dict[str, Any]:
+        from digitvae.explorer.explored import REACH
+
+        explored = await loaded()
+        explored.mapped()
+        _, inside = await desk.slowly(lambda: explored.support)
+        bits = base64.b64encode(np.packbits(inside).tobytes()).decode()
+        return {"extent": explored.extent, "reach": explored.extent * REACH, "steps": len(inside), "inside": bits}
+
+    @app.get("/api/clusters")
+    async def clusters() -> list[dict[str, Any]]:
+        explored = await loaded()
+        explored.mapped()
+        return await desk.slowly(lambda: explored.clusters)
+
+    @app.get("/api/snapshots/{epoch}")
+    async def snapshot(epoch: int) -> Response:
+        explored = await loaded()
+        if epoch not in explored.epochs:
+            raise HTTPException(404)
+        places, images = await desk.slowly(explored.snapshot, epoch)
+        return _binary(places.tobytes() + images.tobytes(), {"X-Points": str(len(places))})
+
+    @app.post("/api/decode")
+    async def decode(request: Request, digit: int = 0) -> Response:
+        places = _places(await request.body())
+        _check_digit(digit)
+        images = await desk.quickly((await loaded()).decode, places, digit)
+        return _binary(images.tobytes())
+
+    @app.post("/api/read")
+    async def read(request: Request, digit: int = 0) -> dict[str, Any]:
+        places = _places(await request.body())
+        _check_digit(digit)
+        explored, judge = await loaded(), await asyncio.wrap_future(desk.judge)
+
+        def probabilities() -> Any:
+            return judge.read(explored.decode(places[:1], digit))[0]
+
+        found = await desk.quickly(probabilities)
+        return {"digit": int(found.argmax()), "probability": round(float(found.max()), 4)}
+
+    @app.post("/api/draw")
+    async def draw(request: Request, digit: int | None = None) -> dict[str, Any]:
+        from digitvae.explorer.drawings import fitted
+
+        content, kind = await request.body(), request.headers.get("content-type", "").partition(";")[0]
+        judge = await asyncio.wrap_future(desk.judge)
+        return await desk.slowly(lambda: judge.answer(fitted(content, kind), digit))
+
+
+def _studio(app: FastAPI, desk: Desk) -> None:
+    @app.post("/api/style")
+    async def style(request: Request) -> dict[str, Any]:
+        from digitvae.explorer.styles import Wish
+
+        try:
+            wish = Wish.read(json.loads(await request.body()))
+        except ValueError as error:
+            raise error if isinstance(error, InputError) else InputError("That is not JSON.") from error
+        stylist = await asyncio.wrap_future(desk.stylist)
+        return await desk.quickly(stylist.draw, wish)
+
+    @app.get("/api/write")
+    async def write(
+        text: str,
+        hand: int = 0,
+        seed: int = 0,
+        height: int = 64,
+        ink: str = "#000000",
+        paper: str = "#ffffff",
+        format: str = "png",
+    ) -> Response:
+        stylist = await asyncio.wrap_future(desk.stylist)
+        content, kind = await desk.quickly(stylist.written, text, hand, seed, height, ink, paper, format)
+        return Response(content, media_type=kind)
+
+
+def _places(content: bytes) -> np.ndarray[Any, Any]:
+    """Places that a client sent: float32, two for each, lowest byte first.
+
+    Raises:
+        InputError: If they are too many, no numbers or too far out.
+    """
+    if not content or len(content) % 8 or len(content) > 8 * MOST_CODES:
+        raise InputError(f"Send 1 to {MOST_CODES:,} places, two float32 numbers each.")
+    places = np.frombuffer(content, "<f4").reshape(-1, 2)
+    if not (np.abs(places) <= FARTHEST).all():  # not a number compares as False
+        raise InputError(f"A place needs two numbers from {-FARTHEST:,.0f} to {FARTHEST:,.0f}.")
+    return places
+
+
+def _check_digit(digit: int) -> None:
+    if digit not in range(10):
+        raise InputError(f"A digit is 0 to 9, not {digit}.")
+
+
+def _binary(content: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+def _failure(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status)
+
+
+def _wrong_value(error: Any) -> str:
+    first = error.errors()[0]
+    return f"The value of {first['loc'][-1]} cannot be used: {first['msg'][0].lower()}{first['msg'][1:]}."
+
+
+def _not_found(_: Request, error: Any) -> JSONResponse:
+    return _failure(error.status_code, "There is nothing here." if error.status_code == 404 else str(error.detail))
