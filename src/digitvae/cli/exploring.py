@@ -76,4 +76,4 @@ def _load(model: str, data: str | None, data_dir: Path | None) -> Explored:
     name = data or data_of(model)
     if name == "mnist" and data is None and not mnist_is_here(data_dir):
         name = "mnist-5k"
-    return Explored(model, load_splits(name, data_dir=data_dir, notify=screen.print))
+    return Explored(model, load_splits(name, data_dir=data_dir, notify=screen.print), name)

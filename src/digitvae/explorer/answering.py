@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -139,13 +138,9 @@ def _map(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/support")
     async def support() -> dict[str, Any]:
-        from digitvae.explorer.explored import REACH
-
         explored = await loaded()
         explored.mapped()
-        _, inside = await desk.slowly(lambda: explored.support)
-        bits = base64.b64encode(np.packbits(inside).tobytes()).decode()
-        return {"extent": explored.extent, "reach": explored.extent * REACH, "steps": len(inside), "inside": bits}
+        return await desk.slowly(explored.edge)
 
     @app.get("/api/clusters")
     async def clusters() -> list[dict[str, Any]]:
@@ -172,12 +167,8 @@ def _map(app: FastAPI, desk: Desk) -> None:
     async def read(request: Request, digit: int = 0) -> dict[str, Any]:
         places = _places(await request.body())
         _check_digit(digit)
-        explored, judge = await loaded(), await asyncio.wrap_future(desk.judge)
-
-        def probabilities() -> Any:
-            return judge.read(explored.decode(places[:1], digit))[0]
-
-        found = await desk.quickly(probabilities)
+        explored = await loaded()
+        found = await desk.quickly(lambda: explored.read(explored.decode(places[:1], digit))[0])
         return {"digit": int(found.argmax()), "probability": round(float(found.max()), 4)}
 
     @app.post("/api/draw")

@@ -19,7 +19,6 @@ from digitvae.evaluation.files import reference_scores
 from digitvae.evaluation.scoring import Reference, Scores, in_words, score_images
 from digitvae.explorer.explored import Explored
 from digitvae.explorer.plane import Images
-from digitvae.reading import frozen, read_digits
 from digitvae.rundir import PRETRAINED
 from digitvae.styling import mix
 
@@ -44,7 +43,6 @@ class Judge:
 
     def __init__(self, explored: Explored) -> None:
         self.explored = explored
-        self._reader = frozen("reader")[0]
         train = explored.splits.train
         self._real = (train.images.reshape(len(train), -1) / np.float32(255)).astype(np.float32)
         self._norms = np.square(self._real).sum(1)
@@ -52,10 +50,6 @@ class Judge:
         self.scorer = "map" if explored.model.classes else explored.name
         folder = PRETRAINED / "map" if explored.model.classes else explored.folder
         self._scored, self._facts = load_model(folder), model_facts(folder)
-
-    def read(self, images: Images) -> Any:
-        """What the frozen reader sees: probabilities of the ten digits, shape (n, 10)."""
-        return read_digits(self._reader, images).numpy()
 
     @functools.cached_property
     def kept(self) -> KeptLattice:
@@ -93,7 +87,7 @@ class Judge:
         if digit is not None and digit not in range(10):
             raise InputError(f"A digit is 0 to 9, not {digit}.")
         images = image[None]
-        probabilities = self.read(images)[0]
+        probabilities = self.explored.read(images)[0]
         label = int(probabilities.argmax()) if digit is None else digit
         found: dict[str, Any] = {
             "fitted": encoded(images),

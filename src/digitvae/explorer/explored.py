@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.data import Splits
+from digitvae.errors import InputError
 from digitvae.evaluation.clustering import CLUSTERS, cluster_scores
 from digitvae.evaluation.files import seen_in_training
 from digitvae.explorer.plane import Array, Drawer, Images, Plane, StudioDrawer, VaeDrawer
 from digitvae.latent import Support
+from digitvae.reading import frozen, read_digits
 from digitvae.rundir import PRETRAINED, RunDirectory, find_model
 from digitvae.studio import Studio
 
@@ -27,6 +31,9 @@ PLATE = 15
 SUPPORT_STEPS = 128
 """Places on a side of the square on which it is looked up where the data ends."""
 
+EDGE = 64
+"""The value at which the data ends."""
+
 REACH = 2.0
 """Half of that square's side, as a multiple of the extent of the data."""
 
@@ -37,6 +44,7 @@ class Explored:
     Args:
         name: Run directory, model folder or shipped name.
         splits: The digits; the validation digits are the points.
+        data: The name under which `digitvae.data.load_splits` gives them again.
 
     Attributes:
         drawer: What draws on the map; None where there is no map.
@@ -49,8 +57,8 @@ class Explored:
         RunError: If there is no such model, or it is damaged.
     """
 
-    def __init__(self, name: str, splits: Splits) -> None:
-        self.name, self.splits = name, splits
+    def __init__(self, name: str, splits: Splits, data: str = "mnist") -> None:
+        self.name, self.splits, self.data = name, splits, data
         self.folder = find_model(name)
         self.facts = model_facts(self.folder)
         self.model, self.config = load_model(self.folder)
@@ -104,18 +112,29 @@ class Explored:
         return float(max(3.0, np.quantile(np.abs(self.places).max(1), 0.995))) if self.ready else 3.0
 
     @functools.cached_property
-    def support(self) -> tuple[Support, Array]:
-        """Where the data lies, and whether each place of a square grid is inside.
+    def support(self) -> Array:
+        """How far from the data each place of a square grid is: `EDGE` where it ends, uint8, 255 at most.
 
-        The grid goes from -`REACH` to `REACH` times the extent, boolean, shape (`SUPPORT_STEPS`, `SUPPORT_STEPS`):
-        rows go up, columns to the right.
+        The grid goes from -`REACH` to `REACH` times the extent, shape (`SUPPORT_STEPS`, `SUPPORT_STEPS`): rows go up,
+        columns to the right. What the data's end is: see `digitvae.latent.Support`.
         """
-        import torch
-
-        reach = self.extent * REACH
+        grid = torch.from_numpy(square(self.extent * REACH, SUPPORT_STEPS))
         support = Support.fit(torch.from_numpy(self.places))
-        grid = square(reach, SUPPORT_STEPS)
-        return support, support.contains(torch.from_numpy(grid)).numpy().reshape(SUPPORT_STEPS, SUPPORT_STEPS)
+        share = support.distance(grid).numpy() / support.limit
+        return np.minimum(share * EDGE, 255).astype(np.uint8).reshape(SUPPORT_STEPS, SUPPORT_STEPS)
+
+    def edge(self) -> dict[str, Any]:
+        """The extent of the data and `support`, as JSON values."""
+        _, plane = self.mapped()
+        distance = base64.b64encode(self.support.tobytes()).decode()
+        return {
+            "extent": self.extent,
+            "reach": self.extent * REACH,
+            "steps": SUPPORT_STEPS,
+            "edge": EDGE,
+            "distance": distance,
+            "plane": {"origin": plane.origin.tolist(), "axes": plane.axes.tolist()},
+        }
 
     @functools.cached_property
     def clusters(self) -> list[dict[str, Any]]:
@@ -162,8 +181,6 @@ class Explored:
         Raises:
             InputError: If there is no map.
         """
-        from digitvae.errors import InputError
-
         if self.drawer is None:
             raise InputError(self.why_no_map)
         if self.plane is None:
@@ -172,6 +189,11 @@ class Explored:
             self.encoded.wait()
         assert self.plane is not None
         return self.drawer, self.plane
+
+    def read(self, images: Images) -> Array:
+        """What the frozen reader sees: probabilities of the ten digits, shape (n, 10)."""
+        found: Array = read_digits(frozen("reader")[0], images).numpy()
+        return found
 
     @property
     def epochs(self) -> list[int]:
@@ -223,7 +245,7 @@ class Explored:
             "whyNoMap": self.why_no_map,
             "points": len(validation) if self.drawer else 0,
             "labels": None if validation.labels is None else validation.labels.tolist(),
-            "data": self.splits.name,
+            "dataName": self.data,
             "digits": f"{len(validation):,} validation digits of {self.splits.title}",
             "seen": seen_in_training(self.facts, self.splits, "validation"),
             "epochs": self.epochs,

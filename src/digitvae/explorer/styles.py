@@ -72,7 +72,10 @@ class Wish:
             if len(content) != FITTED:
                 raise InputError(f"The example needs {FITTED} grey levels, not {len(content):,}.")
             image = np.frombuffer(content, np.uint8).reshape(28, 28)
-        knobs = {name: _number(values[name], name) for name in UNITS if values.get(name) is not None}
+        asked = values.get("knobs") or {}
+        if not isinstance(asked, Mapping):
+            raise InputError("The knobs are a JSON object.")
+        knobs = {name: _number(asked[name], name) for name in UNITS if asked.get(name) is not None}
         rest = values.get("rest") or []
         if not isinstance(rest, list) or len(rest) > DIRECTIONS:
             raise InputError(f"There are up to {DIRECTIONS} other directions.")
