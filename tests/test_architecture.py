@@ -32,7 +32,7 @@ ROWS: list[list[set[str]]] = [
         {"sequences"},
     ],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report", "equipping"}],
+    [{"figures", "export"}, {"report", "equipping", "explorer"}],
     [{"terminal"}, {"cli"}, {"__main__"}],
 ]
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from digitvae.errors import DigitVAEError, InputError
 from digitvae.explorer.guard import Guard
+from digitvae.explorer.pages import TYPES, page_files
 
 if TYPE_CHECKING:
     from digitvae.explorer.drawings import Judge
@@ -28,8 +28,6 @@ MOST_CODES = 1024
 
 FARTHEST = 1e6
 """Places farther out than this are slips."""
-
-TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 Answer = TypeVar("Answer")
 
@@ -83,12 +81,6 @@ class Desk:
             self.explored.result().stopped.set()
         self.quick.shutdown(wait=False, cancel_futures=True)
         self.slow.shutdown(wait=False, cancel_futures=True)
-
-
-def page_files() -> dict[str, bytes]:
-    """The files of the page by name; what a client asks for is looked up here, and no path is ever opened."""
-    folder = resources.files("digitvae") / "explorer" / "page"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in TYPES}
 
 
 def create_app(desk: Desk, hosts: frozenset[str]) -> Guard:

@@ -109,7 +109,14 @@ DV.views.film = (function () {
     plot = new DV.Plot(el("film-plot"));
     plot.draw = function (pen) {
       plot.axes(pen);
-      if (places) plot.points(pen, places, order);
+      if (!places) return;
+      plot.points(pen, places, order);
+      if (order.length > 1) order.forEach(function (rows, digit) {
+        if (!rows.length) return;
+        const sum = rows.reduce(function (s, n) { return [s[0] + places[2 * n], s[1] + places[2 * n + 1]]; }, [0, 0]);
+        pen.fillStyle = DV.palette()[digit];
+        plot.label(pen, String(digit), plot.x(sum[0] / rows.length), plot.y(sum[1] / rows.length), 20);
+      });
     };
     plot.resized();
     const slider = el("film-slider");

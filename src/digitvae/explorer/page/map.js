@@ -47,7 +47,7 @@ DV.views.map = (function () {
     try {
       const found = DV.source.read ? await DV.source.read(place, digit) : null;
       if (place !== at) return;
-      el("probe-reads").textContent = found ? found.digit + " (" + DV.percent(found.probability) + ")" : "–";
+      if (found) el("probe-reads").textContent = found.digit + " (" + DV.percent(found.probability) + ")";
       const data = inside(place);
       el("said").textContent = "At " + where(place) + (found ? ", reads as " + found.digit : "") +
         (data === null ? "" : data ? ", inside the data" : ", outside the data") + ".";

@@ -94,11 +94,11 @@ DV.Plot = class {
 
   /* Points by digit; `order` lists the points of each colour, so that a colour is set ten times and not thousands. */
   points(pen, places, order, faint) {
-    const colours = DV.palette(), round = this.reach < this.home / 4;
-    const size = Math.min(9, Math.max(2, 2.4 * Math.sqrt(this.home / this.reach)));
+    const colours = DV.palette(), round = this.reach < this.home / 4 || places.length < 4000;
+    const size = Math.min(9, Math.max(2, (places.length > 8000 ? 2.4 : 3.8) * Math.sqrt(this.home / this.reach)));
     const { scale, width, height } = this, half = size / 2;
     const left = width / 2 - this.middle[0] * scale, top = height / 2 + this.middle[1] * scale;
-    pen.globalAlpha = faint ? 0.35 : 0.8;
+    pen.globalAlpha = faint ? 0.55 : 0.8;
     order.forEach((rows, digit) => {
       if (this.hidden.has(digit)) return;
       pen.fillStyle = order.length > 1 ? colours[digit] : DV.colour("pen");
