@@ -170,7 +170,7 @@ def fitted(content: bytes, kind: str) -> Images:
     if kind == "application/octet-stream":
         if len(content) != FITTED:
             raise DataError(f"Grey levels of a digit are {FITTED} bytes, not {len(content):,}: send a picture instead.")
-        return np.frombuffer(content, np.uint8).reshape(28, 28)
+        return np.frombuffer(bytearray(content), np.uint8).reshape(28, 28)
     try:
         with Image.open(io.BytesIO(content)) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -181,7 +181,7 @@ def fitted(content: bytes, kind: str) -> Images:
         if isinstance(error, DataError):
             raise
         raise DataError("This is not a picture that can be read: give a PNG, JPEG, BMP, TIFF or WebP file.") from error
-    return fit_picture(read_picture(content, "The picture"), "The picture")[0]
+    return fit_picture(read_picture(content, "The picture"), "The picture")[0].copy()
 
 
 def encoded(images: Images) -> str:

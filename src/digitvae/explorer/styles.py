@@ -71,7 +71,7 @@ class Wish:
                 raise InputError("The example is not base64.") from error
             if len(content) != FITTED:
                 raise InputError(f"The example needs {FITTED} grey levels, not {len(content):,}.")
-            image = np.frombuffer(content, np.uint8).reshape(28, 28)
+            image = np.frombuffer(bytearray(content), np.uint8).reshape(28, 28)
         asked = values.get("knobs") or {}
         if not isinstance(asked, Mapping):
             raise InputError("The knobs are a JSON object.")
@@ -108,6 +108,8 @@ class Stylist:
             assert wish.hand is not None
             row = self.studio.draw(self.studio.hand(wish.hand), every)
         else:
+            if not np.isfinite(measure(wish.image[None]).thickness[0]):
+                raise InputError("The example has too little ink for a style to be read out of it.")
             row = mix(self.studio, every, np.repeat(wish.image[None], 10, 0), np.full(10, wish.label))
             row[wish.label] = wish.image
         base, label = row[[wish.digit]], np.array([wish.digit])
