@@ -67,7 +67,9 @@ def test_the_page_and_its_files(client):
     assert "default-src 'none'" in script.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["/page/../explored.py", "/page/..%2fguard.py", "/page/none.js", "/etc/passwd", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/page/../explored.py", "/page/..%2fguard.py", "/page/none.js", "/etc/passwd", "/docs"]
+)
 def test_nothing_else_is_to_be_had(client, path):
     response = client.get(path)
     assert (response.status_code, response.json()) == (404, {"error": "There is nothing here."})

@@ -59,9 +59,7 @@ def explore(
     from digitvae.explorer.serving import bound, serve
 
     place = bound(port)
-    serve(
-        lambda: _load(model, data, data_dir), place, not no_browser, lambda text: screen.print(text, soft_wrap=True)
-    )
+    serve(lambda: _load(model, data, data_dir), place, not no_browser, lambda text: screen.print(text, soft_wrap=True))
 
 
 def _load(model: str, data: str | None, data_dir: Path | None) -> Explored:

@@ -81,7 +81,10 @@ class Explored:
         if not (self.folder / "draw.onnx").is_file():
             return None, "This model is told the digit and has not been made one that draws: run digitvae export first."
         if self.splits.validation.labels is None:
-            return None, "This model is told the digit, and these images have no labels, so they have no place on a map."
+            return (
+                None,
+                "This model is told the digit, and these images have no labels, so they have no place on a map.",
+            )
         return StudioDrawer(Studio(self.folder, threads=1)), ""
 
     def encode(self) -> None:

@@ -57,7 +57,8 @@ class Difference:
         """For people."""
         return (
             f"Digits are decoded on {NODES} × {NODES} nodes and blended between them; they differ from the decoder's "
-            f"by at most {self.largest} of 255 grey levels, {self.mean:.2f} on average, at {self.places:,} random places."
+            f"by at most {self.largest} of 255 grey levels, {self.mean:.2f} on average, at {self.places:,} random "
+            "places."
         )
 
 
@@ -77,7 +78,7 @@ def export_folder(explored: Explored, out: Path, notify: Callable[[str], None] =
         RunError: If `out` exists or cannot be written.
     """
     if explored.drawer is None or explored.drawer.by_digit:
-        raise InputError(explored.why_no_map or "A model that is told the digit has a map for each; explore it instead.")
+        raise InputError(explored.why_no_map or "A model that is told the digit has one map for each; explore it.")
     if not explored.encoded.is_set():
         notify("Encoding")
         explored.encode()
@@ -98,7 +99,7 @@ def export_folder(explored: Explored, out: Path, notify: Callable[[str], None] =
         "places": _packed(explored.places),
         "edge": explored.edge(),
         "clusters": explored.clusters,
-        "nodes": {"steps": NODES, "reach": reach, "digits": _packed(np.frombuffer(zlib.compress(nodes.tobytes(), 6), np.uint8))},
+        "nodes": {"steps": NODES, "reach": reach, "digits": base64.b64encode(zlib.compress(nodes.tobytes())).decode()},
         "snapshots": snapshots,
     }
     files = page_files()

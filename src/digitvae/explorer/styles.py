@@ -61,7 +61,7 @@ class Wish:
         if not isinstance(values, Mapping):
             raise InputError("A style is asked for by a JSON object.")
         digit, label = _whole(values, "digit", range(10)), _whole(values, "label", range(10), 0)
-        hand = _whole(values, "hand", HANDS, 0)
+        hand: int | None = _whole(values, "hand", HANDS, 0)
         image = None
         if values.get("image") is not None:
             hand = None
@@ -151,7 +151,8 @@ class Stylist:
     def _ends(self, noise: Array, digit: int, directions: Array) -> Images:
         """What each direction leads to: `FARTHEST` - 1 back and forth, shape (2 * directions, 28, 28)."""
         far = (FARTHEST - 1) * np.repeat(directions, 2, 0) * np.tile([-1.0, 1.0], len(directions))[:, None]
-        return self.studio.draw(noise + far, np.full(len(far), digit))
+        found: Images = self.studio.draw(noise + far, np.full(len(far), digit))
+        return found
 
     def written(
         self, text: str, hand: int, seed: int, height: int, ink: str, paper: str, kind: str

@@ -62,7 +62,7 @@ DV.again = (function () {
     return {
       command: "digitvae score digit.png --model " + word(by),
       python: "import numpy as np\nfrom PIL import Image\nfrom digitvae.checkpoint import load_model\nfrom digitvae.generation import decode_images, encode_images\n" +
-        "from digitvae.reading import frozen, read_digits\nfrom digitvae.rundir import find_model\n\nimages = np.asarray(Image.open(\"digit.png\"))[None]\n" +
+        "from digitvae.reading import frozen, read_digits\nfrom digitvae.rundir import find_model\n\nimages = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]\n" +
         "model, _ = load_model(find_model(" + py(by) + "))\nposterior = encode_images(model, images)  # loc, log_var\n" +
         "reconstruction = decode_images(model, posterior.loc)\nprobabilities = read_digits(frozen(\"reader\")[0], images)",
     };
@@ -72,7 +72,7 @@ DV.again = (function () {
     return {
       command: "for digit in 0 1 2 3 4 5 6 7 8 9; do digitvae mix --digit-of $digit --style-of digit.png --size 28" + drawer() + " -o hand-$digit.png; done",
       python: studio("from PIL import Image\nfrom digitvae.studio import Studio\nfrom digitvae.styling import mix\n") +
-        "images = np.repeat(np.asarray(Image.open(\"digit.png\"))[None], 10, 0)\n" +
+        "images = np.repeat(np.array(Image.open(\"digit.png\").convert(\"L\"))[None], 10, 0)\n" +
         "digits = mix(studio, np.arange(10), images, np.full(10, " + label + "))  # uint8, (10, 28, 28)",
     };
   }
@@ -89,7 +89,7 @@ DV.again = (function () {
     let imports = "";
     if (wish.image) {
       imports += "from PIL import Image\n";
-      lines.push("image = np.asarray(Image.open(\"digit.png\"))[None]");
+      lines.push("image = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]");
       if (wish.digit === wish.label) {
         lines.push("digit = image");
         if (!knobs.length) commands.push("cp digit.png styled.png");
