@@ -5,7 +5,7 @@ import sys
 
 # Not `readers`: it replaces the frozen networks in the package, which must stay as they were when models were judged.
 ALL = ("time_to_seed", "against_keras", "map_loss", "two_dimensions", "temperature", "hands", "control")
-ALL += ("drawing", "does_it_help")
+ALL += ("drawing", "does_it_help", "explorer_load")
 
 
 def main() -> None:

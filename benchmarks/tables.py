@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.common import RESULTS
 
 ROOT = Path(__file__).parent.parent
-PLACES = ("README.md", "docs/results.md")
+PLACES = ("README.md", "docs/results.md", "docs/explorer.md")
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -418,7 +418,8 @@ def test_no_text_is_too_faint_and_all_controls_have_names(opened) -> None:
             assert contrast(page, name, "sheet") >= 4.5
         unnamed = page.evaluate(
             """[...document.querySelectorAll('button, input, select, canvas[tabindex], a[href]')].filter(e => !(
-            e.textContent.trim() || e.getAttribute('aria-label') || e.labels && e.labels.length)).map(e => e.outerHTML)"""
+            e.textContent.trim() || e.getAttribute('aria-label') || e.labels && e.labels.length))
+            .map(e => e.outerHTML)"""
         )
         assert unnamed == []
 

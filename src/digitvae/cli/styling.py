@@ -89,8 +89,8 @@ def interpolate(
 ) -> None:
     """Draw the way from one digit to another, and beyond; or one digit by its code.
 
-    Examples: `digitvae interpolate 3 8 -o way.png` - `digitvae interpolate mine.png yours.png --beyond 0.5 -o way.png` -
-    `digitvae interpolate :-1.2,0.4 :0.8,1.5 --model map -o plane.png`
+    Examples: `digitvae interpolate 3 8 -o way.png` - `digitvae interpolate mine.png yours.png --beyond 0.5 -o way.png`
+    - `digitvae interpolate :-1.2,0.4 :0.8,1.5 --model map -o plane.png`
     """
     from digitvae.data.files import refuse_existing
     from digitvae.rundir import find_model
@@ -242,7 +242,8 @@ def _code(model: VAE, text: str) -> Tensor:
         numbers = torch.zeros(0)
     if before or numbers.shape != (model.latent_dim,) or not numbers.isfinite().all():
         raise InputError(
-            f"'{text}' is no file and no code; a code of this model is a colon and {model.latent_dim} numbers with commas."
+            f"'{text}' is no file and no code; a code of this model is a colon and {model.latent_dim} numbers with "
+            "commas."
         )
     return numbers
 

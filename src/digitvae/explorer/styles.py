@@ -146,7 +146,8 @@ class Stylist:
         free = np.eye(latent) - covered @ covered.T
         found, _, _ = np.linalg.svd(free @ change, full_matrices=False)
         rows: Array = found.T[:DIRECTIONS]
-        return rows * np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])[:, None]
+        signed: Array = rows * np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])[:, None]
+        return signed
 
     def _ends(self, noise: Array, digit: int, directions: Array) -> Images:
         """What each direction leads to: `FARTHEST` - 1 back and forth, shape (2 * directions, 28, 28)."""
