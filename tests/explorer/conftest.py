@@ -105,7 +105,7 @@ class Visit:
     def __getattr__(self, name: str):
         return getattr(self.page, name)
 
-    def until(self, condition: str, seconds: float = 30) -> None:
+    def until(self, condition: str, seconds: float = 60) -> None:
         """Wait until an expression is true. Playwright's own way needs `eval`, which the page's policy forbids."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(f"Boolean({condition})"):
@@ -134,7 +134,7 @@ class Visit:
         return self._grey(found)
 
     def _grey(self, code: str) -> np.ndarray:
-        return np.frombuffer(base64.b64decode(self.page.evaluate(code)), np.uint8).reshape(-1, 28, 28)
+        return np.frombuffer(bytearray(base64.b64decode(self.page.evaluate(code))), np.uint8).reshape(-1, 28, 28)
 
     def middle(self) -> tuple[float, float]:
         """The middle of the map, in pixels."""

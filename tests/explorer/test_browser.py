@@ -27,7 +27,7 @@ def test_the_probe_follows_the_pointer_and_shows_what_the_decoder_draws(opened, 
     x, y = page.middle()
     page.mouse.move(x + 90, y - 60)
     page.until("document.getElementById('probe-reads').textContent.includes('%')")
-    page.has("at=")
+    page.until("/at=[^0]|at=0[.]/.test(location.hash)")
     place = page.evaluate("location.hash.match(/at=([^&]+)/)[1].split(',').map(Number)")
     assert place[0] > 0.2
     assert place[1] > 0.2
