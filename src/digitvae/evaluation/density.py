@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from digitvae.config import QUADRATURE_DIMENSIONS, Binarization
@@ -276,6 +275,8 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
 
     Arguments as in `density_measures`.
     """
+    from sklearn.metrics import roc_auc_score  # slow to import, and few that score images need it
+
     images = as_images(images)
     changed = {
         "flipped": (images.flip(-1), "mirrored, left to right"),

@@ -83,6 +83,46 @@ class Desk:
         self.slow.shutdown(wait=False, cancel_futures=True)
 
 
+class Decoding:
+    """Decodes what several pages ask for at the same time in one go: the weights are read once for all of them.
+
+    Args:
+        desk: Whose threads are used.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._waiting: list[tuple[np.ndarray[Any, Any], int, asyncio.Future[Any]]] = []
+        self._work: asyncio.Task[None] | None = None
+
+    async def decode(self, explored: Explored, places: np.ndarray[Any, Any], digit: int) -> Any:
+        """As `Explored.decode`, with what waits beside it."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((places, digit, answer))
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._run(explored))
+        return await answer
+
+    async def _run(self, explored: Explored) -> None:
+        while self._waiting:
+            digit = self._waiting[0][1]
+            taken = [each for each in self._waiting if each[1] == digit]
+            self._waiting = [each for each in self._waiting if each[1] != digit]
+            try:
+                together = np.concatenate([places for places, _, _ in taken])
+                images = await self._desk.quickly(explored.decode, together, digit)
+            except Exception as error:
+                for _, _, answer in taken:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            start = 0
+            for places, _, answer in taken:
+                if not answer.done():  # who asked may have gone
+                    answer.set_result(images[start : start + len(places)])
+                start += len(places)
+
+
 def create_app(desk: Desk, hosts: frozenset[str]) -> Guard:
     """The server's application.
 
@@ -148,12 +188,17 @@ def _map(app: FastAPI, desk: Desk) -> None:
         places, images = await desk.slowly(explored.snapshot, epoch)
         return _binary(places.tobytes() + images.tobytes(), {"X-Points": str(len(places))})
 
-    @app.post("/api/decode")
-    async def decode(request: Request, digit: int = 0) -> Response:
+    decoding = Decoding(desk)
+
+    async def decode(request: Request) -> Response:
         places = _places(await request.body())
-        _check_digit(digit)
-        images = await desk.quickly((await loaded()).decode, places, digit)
-        return _binary(images.tobytes())
+        digit = request.query_params.get("digit", "0")
+        if digit not in "0123456789" or len(digit) != 1:
+            raise InputError(f"A digit is 0 to 9, not {digit[:20]}.")
+        return _binary((await decoding.decode(await loaded(), places, int(digit))).tobytes())
+
+    # Asked for at every move of a pointer, so it does without FastAPI's reading of parameters.
+    app.add_route("/api/decode", decode, methods=["POST"])
 
     @app.post("/api/read")
     async def read(request: Request, digit: int = 0) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import torch
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.data import Splits
 from digitvae.errors import InputError
-from digitvae.evaluation.clustering import CLUSTERS, cluster_scores
 from digitvae.evaluation.files import seen_in_training
 from digitvae.explorer.plane import Array, Drawer, Images, Plane, StudioDrawer, VaeDrawer
 from digitvae.latent import Support
@@ -143,6 +142,8 @@ class Explored:
     def clusters(self) -> list[dict[str, Any]]:
         """The clusters that a mixture of Gaussians finds without labels: middle, covariance, size, and the digit that
         most of their points are, with its share (None where there are no labels)."""
+        from digitvae.evaluation.clustering import CLUSTERS, cluster_scores  # takes seconds; the page is there before
+
         self.encoded.wait()
         labels = self.splits.validation.labels
         places = self.places.astype(np.float64)

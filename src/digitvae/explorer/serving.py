@@ -85,7 +85,13 @@ def serve(
     desk = Desk(explored)
     app = create_app(desk, frozenset({f"{HOST}:{port}", f"localhost:{port}"}))
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1, server_header=False
+        app,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=75,  # a page that is looked at for a while need not connect anew
     )
     server = uvicorn.Server(config)
     failed: list[BaseException] = []
