@@ -88,6 +88,7 @@ def test_where_no_port_is_named_a_taken_one_is_left_alone():
         assert first.getsockname()[0] == HOST
         assert ports[0] != ports[1]
         assert ports[0] >= FIRST_PORT
+        assert first.proto == socket.IPPROTO_TCP  # else asyncio lets small answers wait
     finally:
         first.close()
         second.close()

@@ -49,7 +49,8 @@ def bound(port: int | None) -> socket.socket:
 
 
 def _try(port: int) -> socket.socket | OSError:
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Said in full, for asyncio sends small answers at once (TCP_NODELAY) on such sockets alone; else each waits 40 ms.
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name == "posix":  # elsewhere this would let two servers have one port
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
