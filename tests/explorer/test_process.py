@@ -73,6 +73,15 @@ def test_a_busy_port_is_one_sentence(run):
     assert errors.count("\n") == 1
 
 
+def test_without_its_extra_it_says_what_to_install(run):
+    code = "import sys; sys.modules['uvicorn'] = None; from digitvae.cli import main; main()"
+    command = [sys.executable, "-c", code, "explore", str(run), "--no-browser"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "digitvae[explorer]" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 def test_data_that_cannot_be_read_ends_it_with_one_sentence(run, tmp_path):
     process = started(str(run), "--no-browser", "--port", "0", "--data", str(tmp_path / "none"))
     _, errors = process.communicate(timeout=60)

@@ -23,13 +23,15 @@ DV.views.film = (function () {
       a.curves.train[last].toFixed(2) + " nats per image." : ".");
     DV.again.show("film-again", DV.again.film(epoch));
     curve(epoch);
+    plot.root.classList.add("busy");
     try {
       const found = await snapshot(index);
       if (shown !== index) return;
+      plot.root.classList.remove("busy");
       plate(found.plate);
       travel(found.places, still);
       if (index + 1 < epochs().length) snapshot(index + 1).catch(DV.fail);
-    } catch (error) { loaded.delete(index); DV.fail(error); }
+    } catch (error) { loaded.delete(index); plot.root.classList.remove("busy"); DV.fail(error); }
   }
 
   /* Every point goes from where it is to where it was then, slow at both ends. */
