@@ -5,7 +5,7 @@ import sys
 
 # Not `readers`: it replaces the frozen networks in the package, which must stay as they were when models were judged.
 ALL = ("time_to_seed", "against_keras", "map_loss", "two_dimensions", "temperature", "hands", "control")
-ALL += ("drawing", "does_it_help", "scaling", "comparison", "sklearn_pipelines", "kill")
+ALL += ("drawing", "does_it_help", "explorer_load", "scaling", "comparison", "sklearn_pipelines", "kill")
 
 
 def main() -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 from benchmarks.common import RESULTS
 
 ROOT = Path(__file__).parent.parent
-PLACES = ("README.md", "docs/results.md", "docs/scikit-learn.md", "docs/vae-and-gan.md", "docs/scaling.md")
+PLACES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("results", "explorer", "scikit-learn", "vae-and-gan", "scaling")),
+)
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -38,7 +38,7 @@ ROWS: list[list[set[str]]] = [
         {"sequences"},
     ],
     [{"evaluation"}],
-    [{"figures", "export"}, {"report", "equipping", "portable", "doctor"}, {"comparison"}],
+    [{"figures", "export"}, {"report", "equipping", "portable", "doctor", "explorer"}, {"comparison"}],
     [{"terminal", "estimator", "curves"}, {"cli"}, {"__main__"}],
 ]
 

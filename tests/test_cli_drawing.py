@@ -6,8 +6,14 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.test_cli import digitvae
+
+from digitvae.checkpoint import load_model
+from digitvae.generation import decode_images, encode_images
+from digitvae.latent import extrapolate
+from digitvae.rundir import find_model
 
 
 @pytest.fixture
@@ -81,6 +87,28 @@ def test_write_makes_notes_outlines_and_boxes(draw, tmp_path):
     assert sorted(path.name for path in (tmp_path / "lines").iterdir()) == ["line-0001.png", "line-0002.png"]
 
 
+def test_interpolate_between_codes_of_a_model_that_is_not_told_the_digit(seven, tmp_path):
+    def drawn(*arguments):
+        return digitvae("interpolate", *arguments, "--size", 28, "--model", "map", cwd=tmp_path)
+
+    assert drawn(":-1.2,0.4", f"{seven}/7/a.png", "--steps", 3, "--beyond", 0.25, "-o", "way.npz").returncode == 0
+    assert drawn(":-1.2,0.4", "-o", "one.png").returncode == 0
+    model, _ = load_model(find_model("map"))
+    with Image.open(tmp_path / seven / "7" / "a.png") as picture:
+        end = encode_images(model, np.array(picture)[None]).loc[0]
+    codes = extrapolate(torch.tensor([-1.2, 0.4]), end, 3, 0.25)
+    with np.load(tmp_path / "way.npz") as there:
+        np.testing.assert_array_equal(there["images"], (decode_images(model, codes)[:, 0] * 255).round().byte())
+        assert there["labels"].shape == (3,)
+    one = (decode_images(model, torch.tensor([[-1.2, 0.4]]))[0, 0] * 255).round().byte()
+    with Image.open(tmp_path / "one.png") as picture:
+        np.testing.assert_array_equal(np.array(picture), one)
+    for wrong in (":1", ":1,nan", "7:1,2", "3"):
+        refused = drawn(wrong, "-o", "none.png")
+        assert refused.returncode == 2
+        assert "a colon and 2 numbers" in refused.stderr.replace("\n", " ")
+
+
 def test_edit_interpolate_and_restore(draw, seven, tmp_path):
     assert draw("edit", seven, "--slant", 5, "-o", "edited.npz").returncode == 0
     with np.load(tmp_path / "edited.npz") as there:
@@ -141,6 +169,7 @@ def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
         (["write", "1", "--hand", "5000000000", "-o", "x.png"], "no hand 5000000000"),
         (["generate", "--grid", "-n", "9999", "--size", "512", "-o", "x.png"], "too large for one picture"),
         (["edit", "nowhere.png", "-o", "x.png"], "nowhere.png"),
+        (["interpolate", "3", "--beyond", "0.5", "-o", "x.png"], "give another"),
         (["interpolate", "3", "potato", "-o", "x.png"], "no digit and no code"),
         (["interpolate", "3", "8", "--steps", "1", "-o", "x.png"], "2 to 1,000 steps"),
         (["restore", "nowhere.png", "-o", "x.png"], "Say what is covered"),

@@ -238,13 +238,18 @@ def between(
     Raises:
         InputError: If there are fewer than two steps, or `beyond` is below 0 or no number.
     """
+    check_way(steps, beyond)
+    share = np.linspace(-beyond, 1 + beyond, steps)[:, None]
+    weights = share.clip(0, 1)
+    return studio.draw((1 - share) * a[0] + share * b[0], (1 - weights) * a[1] + weights * b[1])
+
+
+def check_way(steps: int, beyond: float) -> None:
+    """Raise InputError where a way has too few or too many steps, or goes too far beyond its ends."""
     if not 2 <= steps <= 1000:
         raise InputError(f"The way needs 2 to 1,000 steps, not {steps}.")
     if not 0 <= beyond <= 10:
         raise InputError(f"The share beyond the ends must be 0 to 10, not {beyond}.")
-    share = np.linspace(-beyond, 1 + beyond, steps)[:, None]
-    weights = share.clip(0, 1)
-    return studio.draw((1 - share) * a[0] + share * b[0], (1 - weights) * a[1] + weights * b[1])
 
 
 def check_knobs(wanted: Mapping[str, float | Array]) -> None:

@@ -135,6 +135,16 @@ def test_files_are_found_in_every_layout(monkeypatch, tmp_path, small_mnist, lay
         check_small(load_splits("mnist", data_dir=str(tmp_path / "data"), fallback=False))
 
 
+def test_whether_mnist_is_here_is_told(small_mnist, empty_cache, monkeypatch, tmp_path):
+    assert not sources.mnist_here(tmp_path / "none")
+    assert sources.mnist_here(small_mnist)
+    shutil.copytree(small_mnist, empty_cache / "mnist")
+    assert sources.mnist_here()
+    next(small_mnist.iterdir()).unlink()
+    shutil.rmtree(empty_cache)
+    assert not sources.mnist_here(small_mnist)
+
+
 def test_any_compression_is_accepted_and_other_content_refused_by_name(small_mnist, few):
     path = small_mnist / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1))

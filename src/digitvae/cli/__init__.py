@@ -10,6 +10,7 @@ from digitvae.cli import (  # noqa: F401  (they add their commands to the applic
     comparing,
     datasets,
     drawing,
+    exploring,
     exporting,
     learning,
     measuring,

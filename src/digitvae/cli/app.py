@@ -38,6 +38,8 @@ app = typer.Typer(
 
 `digitvae write "2026-11-23" --hand 42 -o note.png` - a number as one person writes it
 
+`digitvae explore runs/mine` - see it and touch it in the browser
+
 `digitvae dataset numbers -n 10000 --pattern amount -o amounts/` - labelled numbers for a reader
 """,
 )

@@ -15,6 +15,9 @@ from digitvae.cli.inputs import named_digits
 from digitvae.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from digitvae.models.vae import VAE
     from digitvae.studio import Studio
 
 Array = npt.NDArray[Any]
@@ -69,10 +72,14 @@ def edit(
 @app.command()
 def interpolate(
     a: Annotated[
-        str, typer.Argument(help="A picture of a digit, a digit 0 to 9, or a code: 7: and 24 numbers with commas.")
+        str,
+        typer.Argument(
+            help="A picture of a digit, a digit 0 to 9, or a code: 7: and 24 numbers with commas; for a model that is "
+            "not told the digit : and its numbers."
+        ),
     ],
-    b: Annotated[str, typer.Argument(help="Another.")],
     out: PictureOption,
+    b: Annotated[str | None, typer.Argument(help="Another; where left out, the one digit is drawn.")] = None,
     steps: Annotated[int, typer.Option(help="Digits on the way, both ends included.")] = 11,
     beyond: Annotated[float, typer.Option(help="How much farther to go at both ends, as a share of the way.")] = 0.0,
     size: SizeOption = 112,
@@ -80,22 +87,22 @@ def interpolate(
     model: ModelOption = "studio",
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Draw the way from one digit to another, and beyond.
+    """Draw the way from one digit to another, and beyond; or one digit by its code.
 
     Examples: `digitvae interpolate 3 8 -o way.png` - `digitvae interpolate mine.png yours.png --beyond 0.5 -o way.png`
+    - `digitvae interpolate :-1.2,0.4 :0.8,1.5 --model map -o plane.png`
     """
     from digitvae.data.files import refuse_existing
-    from digitvae.studio import Studio
-    from digitvae.styling import between
+    from digitvae.rundir import find_model
 
     refuse_existing(out, overwrite)
-    studio = Studio.load(model)
-    ends = _end(studio, a, seed, 0), _end(studio, b, seed, 1)
-    images = between(studio, *ends, steps=steps, beyond=beyond)
-    share = np.linspace(-beyond, 1 + beyond, steps)[:, None].clip(0, 1)
-    labels = ((1 - share) * ends[0][1] + share * ends[1][1]).argmax(1)
-    _save(out, images, labels, size, overwrite, columns=steps)
-    screen.print(f"{steps} digits: {out}", soft_wrap=True)
+    if b is None and beyond:
+        raise InputError("--beyond goes on past two digits; give another one.")
+    folder = find_model(model)
+    way = _drawn_way if (folder / "draw.onnx").is_file() else _decoded_way
+    images, labels = way(folder, a, b, steps, beyond, seed)
+    _save(out, images, labels, size, overwrite, columns=len(images))
+    screen.print(f"{len(images)} digit{'s' * (len(images) != 1)}: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -182,6 +189,63 @@ def restore(
 
 
 _DIGITS = [str(digit) for digit in range(10)]
+
+
+def _drawn_way(folder: Path, a: str, b: str | None, steps: int, beyond: float, seed: int) -> tuple[Array, Array]:
+    """Digits from one to another, and what they are, by a model that draws the digit it is asked for."""
+    from digitvae.studio import Studio
+    from digitvae.styling import between
+
+    studio = Studio(folder)
+    first = _end(studio, a, seed, 0)
+    if b is None:
+        return studio.draw(first[0][None], first[1][None]), first[1][None].argmax(1)
+    ends = first, _end(studio, b, seed, 1)
+    share = np.linspace(-beyond, 1 + beyond, steps)[:, None].clip(0, 1)
+    labels = ((1 - share) * ends[0][1] + share * ends[1][1]).argmax(1)
+    return between(studio, *ends, steps=steps, beyond=beyond), labels
+
+
+def _decoded_way(folder: Path, a: str, b: str | None, steps: int, beyond: float, seed: int) -> tuple[Array, Array]:
+    """Digits from one to another by a model that is not told the digit, and what a reader takes them for."""
+    from digitvae.checkpoint import load_model
+    from digitvae.generation import decode_images
+    from digitvae.latent import extrapolate
+    from digitvae.reading import frozen, read_digits
+    from digitvae.styling import check_way
+
+    check_way(steps, beyond)
+    model, _ = load_model(folder)
+    if model.classes:
+        raise InputError("This model is told the digit and cannot draw yet: run `digitvae export` first.")
+    first = _code(model, a)
+    codes = first[None] if b is None else extrapolate(first, _code(model, b), steps, beyond)
+    images = (decode_images(model, codes)[:, 0] * 255).round().byte().numpy()
+    return images, read_digits(frozen("reader")[0], images).argmax(1).numpy()
+
+
+def _code(model: VAE, text: str) -> Tensor:
+    """The code of a picture, or the numbers behind a colon."""
+    import torch
+
+    from digitvae.generation import encode_images
+
+    if Path(text).exists():
+        images, _ = named_digits([Path(text)], strict=False)
+        if len(images) != 1:
+            raise InputError(f"{text} holds {len(images):,} digits; give one.")
+        return encode_images(model, images).loc[0]
+    before, _, code = text.partition(":")
+    try:
+        numbers = torch.tensor([float(number) for number in code.split(",")])
+    except ValueError:
+        numbers = torch.zeros(0)
+    if before or numbers.shape != (model.latent_dim,) or not numbers.isfinite().all():
+        raise InputError(
+            f"'{text}' is no file and no code; a code of this model is a colon and {model.latent_dim} numbers with "
+            "commas."
+        )
+    return numbers
 
 
 def _end(studio: Studio, text: str, seed: int, place: int) -> tuple[Array, Array]:

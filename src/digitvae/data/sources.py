@@ -110,14 +110,14 @@ def load_mnist(data_dir: str | Path | None, say: Notify) -> tuple[Digits, Digits
     return Digits(arrays[0], arrays[1]), Digits(arrays[2], arrays[3]), sha256
 
 
-def mnist_here(data_dir: str | Path | None, say: Notify) -> bool:
+def mnist_here(data_dir: str | Path | None = None, say: Notify | None = None) -> bool:
     """Whether all of MNIST is on this machine, with the right content; nothing is downloaded.
 
     Raises:
         DataError: as for `load_mnist`.
     """
     try:
-        _fetch(MNIST_FILES, "MNIST", (), data_dir, say)
+        _fetch(MNIST_FILES, "MNIST", (), data_dir, say or quiet)
     except UnavailableError:
         return False
     return True

@@ -13,7 +13,6 @@ from digitvae.data import Digits, Splits
 from digitvae.errors import ConfigError, InputError, RunError
 from digitvae.evaluation.density import Effort
 from digitvae.evaluation.scoring import Reference, Scores, score_images
-from digitvae.evaluation.suite import FORMAT, evaluate_model
 from digitvae.machine import machine_facts
 from digitvae.models.vae import VAE
 from digitvae.rundir import RunDirectory, find_model, write_aside
@@ -72,6 +71,8 @@ def evaluate_folder(
         InputError: If a metric or binarisation is unknown, or the digits have no labels where they are needed.
         RunError: If the model is missing or damaged, or the file cannot be written.
     """
+    from digitvae.evaluation.suite import FORMAT, evaluate_model  # brings what takes seconds to import
+
     folder = find_model(model)
     vae, config = load_model(folder)
     chosen = _binarization(binarization, config)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from digitvae.config import Binarization
-from digitvae.evaluation.density import log_likelihood, prepared
+from digitvae.evaluation.density import KeptLattice, log_likelihood, prepared
 from digitvae.models.vae import VAE
 
 REFERENCE = 2000
@@ -78,11 +78,11 @@ class Scores:
     reference: Reference
 
 
-def score_images(model: VAE, images: Tensor | npt.NDArray[np.uint8], reference: Reference) -> Scores:
+def score_images(model: VAE | KeptLattice, images: Tensor | npt.NDArray[np.uint8], reference: Reference) -> Scores:
     """Score images and place them among real digits.
 
     Args:
-        model: The VAE.
+        model: The VAE, or what is kept of it for images that come one at a time.
         images: Shape (n, 28, 28) or (n, 1, 28, 28), uint8 or floating point in [0, 1].
         reference: Of the same model; its binarisation is used: ``dynamic`` and ``static`` draw each pixel once, with
             a fixed seed; ``none`` keeps it grey.
@@ -90,7 +90,8 @@ def score_images(model: VAE, images: Tensor | npt.NDArray[np.uint8], reference: 
     Raises:
         InputError: If the images have another shape, type or range.
     """
-    log_prob, _ = log_likelihood(model, prepared(images, reference.binarization))
+    x = prepared(images, reference.binarization)
+    log_prob, _ = model.log_likelihood(x) if isinstance(model, KeptLattice) else log_likelihood(model, x)
     place = torch.searchsorted(reference.log_prob, log_prob.contiguous())
     percentile = 100 * place.double() / len(reference.log_prob)
     return Scores(log_prob.numpy(), percentile.numpy(), reference)

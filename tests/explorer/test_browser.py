@@ -1,0 +1,496 @@
+"""The explorer in a real browser: every control, the keyboard alone, a phone, and what its commands and Python make."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digitvae.explorer.explored import Explored
+from digitvae.explorer.exporting import export_folder
+from digitvae.studio import Studio
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on this machine")
+
+
+def test_the_probe_follows_the_pointer_and_shows_what_the_decoder_draws(opened, explored) -> None:
+    page = opened()
+    page.ready()
+    x, y = page.middle()
+    page.mouse.move(x + 90, y - 60)
+    page.until("document.getElementById('probe-reads').textContent.includes('%')")
+    page.until("/at=[^0]|at=0[.]/.test(location.hash)")
+    place = page.evaluate("location.hash.match(/at=([^&]+)/)[1].split(',').map(Number)")
+    assert place[0] > 0.2
+    assert place[1] > 0.2
+    page.until("DV.views.map.stats.trips.length > 0")
+    page.wait_for_timeout(200)
+    np.testing.assert_array_equal(page.digit("probe"), explored.decode(np.array([place], np.float32))[0])
+    assert page.locator("#probe-data").text_content() in ("inside", "outside: the model goes on by itself")
+    assert "reads as" in page.locator("#said").text_content()
+
+
+def test_pins_lines_and_extrapolation_with_the_mouse(opened) -> None:
+    page = opened()
+    page.ready()
+    x, y = page.middle()
+    page.mouse.click(x - 100, y)
+    page.mouse.click(x + 100, y + 40)
+    page.until("document.querySelectorAll('#pins li').length === 2")
+    page.locator("#pins .drop").first.click()
+    page.until("document.querySelectorAll('#pins li').length === 1")
+    page.get_by_role("button", name="Pin this digit").click()
+    page.mouse.move(x - 120, y + 50)
+    page.mouse.down()
+    page.mouse.move(x, y, steps=4)
+    page.mouse.move(x + 150, y - 80, steps=4)
+    page.mouse.up()
+    page.until("document.querySelectorAll('#strip li').length === 11")
+    assert page.locator("#strip .outside").count() < 11
+    page.locator("#beyond").fill("2")
+    page.until("document.querySelector('#strip span').textContent === '−200 %'")
+    page.until("document.querySelectorAll('#strip .outside').length > 0")
+    assert "outside the data" in page.locator("#line-text").text_content()
+    page.locator("#strip button").first.click()
+    page.until("document.getElementById('probe-data').classList.contains('out')")
+    page.locator("#line-drop").click()
+    page.until("document.getElementById('line').hidden")
+
+
+def test_layers_zoom_and_move(opened) -> None:
+    page = opened()
+    page.ready()
+
+    def pixels() -> str:
+        page.wait_for_timeout(450)
+        return page.evaluate("document.querySelector('#map-plot .base').toDataURL()")
+
+    before = pixels()
+    for layer in ("Digits", "Density", "Clusters", "Edge of the data", "Points"):
+        button = page.locator("#layers").get_by_role("button", name=layer)
+        pressed = button.get_attribute("aria-pressed")
+        button.click()
+        if layer == "Clusters":
+            page.until("document.getElementById('map-text').textContent.includes('Gaussians')")
+        assert button.get_attribute("aria-pressed") != pressed
+        after = pixels()
+        assert after != before
+        before = after
+    page.locator("#legend button").first.click()
+    page.has("hide=0")
+    page.get_by_role("button", name="Zoom in").click()
+    assert pixels() != before
+    page.has("view=")
+    x, y = page.middle()
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -300)
+    page.get_by_role("button", name="Move", exact=True).click()
+    reach = page.evaluate("DV.views.map.plot().reach")
+    spot = page.evaluate("DV.views.map.plot().middle.slice()")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 80, y + 40, steps=3)
+    page.mouse.up()
+    moved = page.evaluate("DV.views.map.plot().middle.slice()")
+    scale = page.evaluate("DV.views.map.plot().scale")
+    np.testing.assert_allclose(moved, [spot[0] - 80 / scale, spot[1] + 40 / scale], atol=1e-6)
+    page.get_by_role("button", name="Show all").click()
+    assert page.evaluate("DV.views.map.plot().reach") > reach
+
+
+def test_the_map_by_keyboard_alone(opened) -> None:
+    page = opened()
+    page.ready()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('over')"):
+            break
+    else:
+        pytest.fail("the map is not in the tab order")
+    assert page.evaluate("document.activeElement.matches(':focus-visible')")
+    page.keyboard.press("Enter")
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    page.until("document.querySelectorAll('#pins li').length === 2")
+    for _ in range(6):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("l")
+    page.until("document.querySelectorAll('#strip li').length === 11")
+    page.until("document.getElementById('said').textContent.startsWith('At −')")
+    page.keyboard.press("+")
+    page.has("view=")
+    page.keyboard.press("0")
+    page.keyboard.press("Escape")
+    page.until("document.getElementById('line').hidden")
+
+
+def test_views_by_keyboard(opened) -> None:
+    page = opened()
+    page.ready()
+    page.locator("#tab-map").focus()
+    for name in ("film", "draw", "style", "write", "map"):
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.id") == f"tab-{name}"
+        assert page.locator(f"#{name}").is_visible()
+    page.go_back()
+    page.until("!document.getElementById('write').hidden")
+
+
+@pytest.mark.slow
+def test_fingers_pin_draw_lines_and_zoom(opened) -> None:
+    page = opened(width=375, has_touch=True, is_mobile=True)
+    page.ready()
+    x, y = page.middle()
+    page.touchscreen.tap(x - 40, y)
+    page.until("document.querySelectorAll('#pins li').length === 1")
+    session = page.context.new_cdp_session(page.page)
+
+    def touch(kind: str, *spots: tuple[float, float]) -> None:
+        points = [{"x": a, "y": b, "id": n} for n, (a, b) in enumerate(spots)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (x - 60, y - 20))
+    for step in range(1, 6):
+        touch("touchMove", (x - 60 + 25 * step, y - 20 + 10 * step))
+    touch("touchEnd")
+    page.until("document.querySelectorAll('#strip li').length === 11")
+    reach = page.evaluate("DV.views.map.plot().reach")
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for step in range(1, 6):
+        touch("touchMove", (x - 20 - 10 * step, y), (x + 20 + 10 * step, y))
+    touch("touchEnd")
+    assert page.evaluate("DV.views.map.plot().reach") < 0.7 * reach
+
+
+def test_the_film(opened) -> None:
+    page = opened("#film")
+    page.until("document.getElementById('film-plate').plate")
+    page.has("epoch=3")
+    plates = {page.evaluate("document.getElementById('film-plate').toDataURL()")}
+    slider = page.get_by_role("slider", name="Snapshot")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.has("epoch=1")
+    assert "After epoch 1: validation loss" in page.locator("#film-text").text_content()
+    mark = page.locator("#curve .now").get_attribute("cx")
+    page.wait_for_timeout(1300)
+    plates.add(page.evaluate("document.getElementById('film-plate').toDataURL()"))
+    before = page.evaluate("document.querySelector('#film-plot .base').toDataURL()")
+    page.get_by_role("button", name="After epoch 2").click()
+    page.wait_for_timeout(1300)
+    assert page.evaluate("document.querySelector('#film-plot .base').toDataURL()") != before
+    assert page.locator("#curve .now").get_attribute("cx") != mark
+    assert len(plates) == 2
+    page.get_by_role("button", name="Play").click()
+    page.has("epoch=3")
+    page.until("document.getElementById('film-play').textContent === 'Play'")
+
+
+def test_a_digit_is_written_and_answered(opened, explored) -> None:
+    page = opened("#draw")
+    page.drawn()
+    page.until("/^A 1, /.test(document.getElementById('verdict').textContent)")
+    assert (
+        "of real digits" in page.locator("#verdict").text_content()
+        or "ordinary" in page.locator("#verdict").text_content()
+    )
+    assert "log p(x) = −" in page.locator("#score").text_content()
+    fitted = page.digit("fitted")
+    assert fitted.max() == 255
+    rows = np.flatnonzero((fitted > 90).any(1))
+    assert 19 <= rows[-1] - rows[0] + 1 <= 21  # as MNIST was made
+    codes, _ = explored.drawer.encode(fitted[None], None)
+    place = page.locator("#placed-text").text_content().replace("−", "-")
+    assert f"{codes[0, 0]:.2f}, {codes[0, 1]:.2f}" in place
+    assert page.locator("#bars li").count() == 10
+    assert page.locator("#nearest canvas").count() == 6
+    assert page.locator("#same-hand canvas").count() == 10
+    assert page.evaluate("document.getElementById('placed').getContext('2d').getImageData(0,0,99,99).data.some(v => v)")
+    page.get_by_label("It is a").select_option("7")
+    page.until("document.getElementById('verdict').textContent.includes('you say a 7')")
+    page.locator("#undo").click()
+    page.until("document.getElementById('answer').hidden")
+    page.locator("#example").click()
+    page.until("!document.getElementById('answer').hidden")
+    page.locator("#clear").click()
+    page.until("document.getElementById('answer').hidden")
+
+
+def picture_file(tmp_path: Path, image: np.ndarray) -> Path:
+    path = tmp_path / "digit.png"
+    Image.fromarray(np.kron(image, np.ones((8, 8), np.uint8))).save(path)
+    return path
+
+
+def test_a_picture_is_uploaded_pasted_and_refused(opened, digits, tmp_path) -> None:
+    page = opened("#draw")
+    image = digits.validation.images[0]
+    page.locator("#upload").set_input_files(picture_file(tmp_path, image))
+    page.until("!document.getElementById('answer').hidden")
+    first = page.digit("fitted")
+    page.has("grey=")
+    page.reload()
+    page.until("!document.getElementById('answer').hidden")
+    np.testing.assert_array_equal(page.digit("fitted"), first)
+    content = io.BytesIO()
+    Image.fromarray(digits.validation.images[1]).save(content, "PNG")
+    page.evaluate(
+        """text => { const data = new DataTransfer();
+        data.items.add(new File([DV.bytes(text)], 'a.png', { type: 'image/png' }));
+        dispatchEvent(new ClipboardEvent('paste', { clipboardData: data })); }""",
+        base64.b64encode(content.getvalue()).decode(),
+    )
+    page.until(f"document.getElementById('fitted').grey[0].join() !== {','.join(map(str, first.flat))!r}")
+    np.testing.assert_array_equal(page.digit("fitted"), digits.validation.images[1])
+    none = tmp_path / "none.png"
+    none.write_bytes(b"no picture")
+    page.locator("#upload").set_input_files(none)
+    page.until("!document.getElementById('failure').hidden")
+    assert "not a picture" in page.locator("#failure").text_content()
+    opened.faults[:] = [f for f in opened.faults if "400" not in f]  # the browser notes each refusal
+
+
+def test_a_drawing_survives_a_reload(opened) -> None:
+    page = opened("#draw")
+    page.drawn()
+    page.has("strokes=")
+    before = page.digit("fitted")
+    page.reload()
+    page.until("!document.getElementById('answer').hidden")
+    assert np.abs(page.digit("fitted").astype(int) - before).mean() < 6  # two bytes a point
+
+
+@pytest.mark.slow
+def test_style_sliders_mixing_and_hands(opened) -> None:
+    page = opened("#style")
+    page.until("document.getElementById('style-after').grey")
+    base = page.digit("style-after")
+    for name, value in (("slant", "25"), ("thickness", "3.2"), ("width", "17")):
+        page.locator(f"#knob-{name}").fill(value)
+    page.until("document.getElementById('after-text').textContent.includes('leaning 2')")
+    page.has("slant=25")
+    assert not np.array_equal(page.digit("style-after"), base)
+    page.get_by_role("button", name="Leave the slant as it comes").click()
+    page.until("!location.hash.includes('slant')")
+    page.get_by_role("slider", name="Direction 1").fill("2")
+    page.has("rest=2")
+    page.get_by_role("button", name="Reset all").click()
+    page.until("!location.hash.includes('rest')")
+    page.locator("#style-row button").nth(4).click()
+    page.has("digit=4")
+    page.get_by_role("button", name="Next hand").first.click()
+    page.has("hand=43")
+    page.get_by_role("button", name="Hand before").first.click()
+    page.has("hand=42")
+    page.locator("#style-hand").fill("77")
+    page.keyboard.press("Enter")
+    page.has("hand=77")
+    page.locator("#style-hand-any").click()
+    page.get_by_role("button", name="My drawing").click()
+    page.until("document.getElementById('failure').textContent.includes('Draw view first')")
+    page.locator("#tab-draw").click()
+    page.drawn()
+    page.locator("#tab-style").click()
+    page.get_by_role("button", name="My drawing").click()
+    page.has("image=")
+    page.locator("#style-row button").nth(8).click()
+    page.has("digit=8")
+    page.get_by_role("button", name="A hand", exact=True).click()
+    page.until("!location.hash.includes('image=')")
+
+
+@pytest.mark.slow
+def test_writing_hands_and_downloads(opened, tmp_path) -> None:
+    page = opened("#write")
+    page.until("document.getElementById('written').naturalWidth > 50")
+    before = page.locator("#written").get_attribute("src")
+    page.locator("#text").fill("90210")
+    page.until("document.getElementById('written').alt.includes('90210')")
+    assert page.locator("#written").get_attribute("src") != before
+    page.has("text=90210")
+    page.locator("#hand-more").click()
+    page.has("hand=43")
+    page.locator("#hand-less").click()
+    page.locator("#hand-any").click()
+    page.locator("#again").click()
+    page.has("seed=1")
+    page.locator("#ink").fill("#203080")
+    page.locator("#paper").fill("#ffffee")
+    page.locator("#height").select_option("32")
+    page.has("height=32")
+    page.until("document.querySelectorAll('#hands [data-hand]').length === 6")
+    page.locator("#hands button").nth(2).click()
+    page.until("document.getElementById('png').href.includes('height=32')")
+    page.wait_for_timeout(300)
+    with page.expect_download() as png:
+        page.locator("#png").click()
+    png.value.save_as(tmp_path / "note.png")
+    with Image.open(tmp_path / "note.png") as picture:
+        assert picture.getpixel((0, 0)) == (255, 255, 238)
+    with page.expect_download() as svg:
+        page.locator("#svg").click()
+    svg.value.save_as(tmp_path / "note.svg")
+    assert (tmp_path / "note.svg").read_text().startswith("<svg")
+    page.locator("#text").fill("12a")
+    page.until("document.getElementById('write-error').textContent.includes('cannot be written')")
+    opened.faults[:] = [f for f in opened.faults if "400" not in f]  # the browser notes each refusal
+
+
+STATES = [
+    "#map?at=0.5,0.25&pins=1,1;-1,0&line=-1,-1;1,1&beyond=0.5&view=0.5,0.5,2&layers=points,density&hide=3,4&move=1",
+    "#film?epoch=2",
+    "#style?digit=4&hand=11&slant=12",
+    "#write?text=3%2B4&hand=5&height=128",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+def test_the_address_keeps_the_state(opened, state: str) -> None:
+    page = opened(state)
+    page.wait_for_timeout(900)
+    assert page.evaluate("location.hash") == state
+    page.reload()
+    page.wait_for_timeout(900)
+    assert page.evaluate("location.hash") == state
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["map", "film", "draw", "style", "write"])
+def test_a_phone_needs_no_scrolling_sideways(opened, view: str, scheme: str) -> None:
+    page = opened(f"#{view}", width=375, color_scheme=scheme)
+    page.wait_for_timeout(300)
+    if view == "draw":
+        page.locator("#example").click()
+        page.until("!document.getElementById('answer').hidden")
+    if view == "map":
+        page.ready()
+        page.locator("#probe-again").get_by_role("button", name="Show").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+@pytest.mark.slow
+def test_light_and_dark_by_hand_and_kept(opened) -> None:
+    page = opened("#draw", color_scheme="light")
+    page.locator("#example").click()
+    page.until("!document.getElementById('answer').hidden")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Change to dark").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
+    page.reload()
+    page.get_by_role("button", name="Change to light").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == paper
+
+
+def test_nothing_moves_where_motion_is_not_wanted(opened) -> None:
+    page = opened("#film", reduced_motion="reduce")
+    page.until("document.getElementById('film-plate').plate")
+    page.until("DV.points.edge !== null")
+    page.wait_for_timeout(300)
+    page.evaluate("document.getElementById('film-slider').value = 0")
+    page.evaluate(
+        "window.frames_ = 0; const old = DV.Plot.prototype.redraw;"
+        " DV.Plot.prototype.redraw = function () { window.frames_ += 1; old.call(this); }"
+    )
+    page.get_by_role("button", name="After epoch 1").click()
+    page.wait_for_timeout(700)
+    assert page.evaluate("window.frames_") <= 3  # a film at 60 Hz would have 54
+
+
+@pytest.mark.slow
+def test_no_text_is_too_faint_and_all_controls_have_names(opened) -> None:
+    for scheme in ("light", "dark"):
+        page = opened("#map", color_scheme=scheme)
+        page.ready()
+        for name in ("ink", "soft", "pen", "red"):
+            assert contrast(page, name, "paper") >= 4.5
+            assert contrast(page, name, "sheet") >= 4.5
+        unnamed = page.evaluate(
+            """[...document.querySelectorAll('button, input, select, canvas[tabindex], a[href]')].filter(e => !(
+            e.textContent.trim() || e.getAttribute('aria-label') || e.labels && e.labels.length))
+            .map(e => e.outerHTML)"""
+        )
+        assert unnamed == []
+
+
+def contrast(page, a: str, b: str) -> float:
+    """The contrast ratio of two colours of the page (WCAG 2)."""
+    light = []
+    for name in (a, b):
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (value / 255 for value in page.evaluate(f"DV.rgb({name!r})"))
+        ]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_the_page_comes_before_the_model(browser, serve) -> None:
+    """It says that it loads, and shows what there is once there is something."""
+    from digitvae.explorer.answering import Desk
+
+    waiting: Future[Explored] = Future()
+    where = serve(Desk(waiting))
+    page = browser.new_page()
+    page.goto(where)
+    assert "Loading" in page.locator("#facts").text_content()
+    page.close()
+
+
+@pytest.mark.slow
+def test_shipped_models_have_no_film_and_say_so(opened, serve, desk_of, digits) -> None:
+    where = serve(desk_of(Explored("map", digits, "mnist-5k")))
+    page = opened("#film", where=where)
+    page.until("!document.getElementById('film-notice').hidden")
+    assert "no film" in page.locator("#film-notice").text_content()
+    assert "seen in training" in page.locator("#facts").text_content()
+
+
+@pytest.mark.slow
+def test_a_studio_in_the_browser(opened, serve, desk_of, digits) -> None:
+    where = serve(desk_of(Explored("studio", digits, "mnist-5k")))
+    page = opened("#map?at=0.5,0.5&line=0,0;1,1", where=where)
+    page.ready()
+    page.get_by_label("Drawn as the digit").select_option("8")
+    page.has("as=8")
+    page.until("document.getElementById('probe-again').made.command.includes(' 8:')")
+    page.wait_for_timeout(400)
+    command = page.copied("probe-again", "command")
+    code = np.array([float(value) for value in command.split("8:")[1].split(" ")[0].split(",")])
+    drawn = Studio.load().draw(code[None], np.array([8]))[0]
+    assert np.abs(page.digit("probe").astype(int) - drawn).mean() < 1  # the command has three decimals
+    page.locator("#tab-style").click()
+    assert page.locator("#style-notice").is_hidden()
+
+
+@pytest.mark.slow
+def test_an_exported_folder_opens_from_disk(opened, run, digits, tmp_path) -> None:
+    out = tmp_path / "site"
+    explored = Explored(str(run), digits, "mnist-5k")
+    export_folder(explored, out)
+    page = opened("#map?at=0.5,-0.25&line=-1,-1;1,1", where=(out / "index.html").as_uri())
+    page.ready()
+    assert page.locator("[role=tab]").count() == 2
+    page.until("document.querySelectorAll('#strip li').length === 11")
+    shown = page.digit("probe").astype(int)
+    assert np.abs(shown - explored.decode(np.array([[0.5, -0.25]]))[0]).max() <= 12
+    assert "differ from the decoder's by at most" in page.locator("#foot").text_content()
+    x, y = page.middle()
+    page.mouse.click(x + 60, y + 10)
+    page.until("document.querySelectorAll('#pins li').length === 1")
+    page.locator("#layers").get_by_role("button", name="Clusters").click()
+    page.locator("#tab-film").click()
+    page.until("document.getElementById('film-plate').plate")
+    page.get_by_role("button", name="After epoch 1").click()
+    page.has("epoch=1")
