@@ -136,6 +136,7 @@ def test_files_are_found_in_every_layout(monkeypatch, tmp_path, small_mnist, lay
 
 
 def test_whether_mnist_is_here_is_told(small_mnist, empty_cache, monkeypatch, tmp_path):
+    (tmp_path / "none").mkdir()
     assert not sources.mnist_here(tmp_path / "none")
     assert sources.mnist_here(small_mnist)
     shutil.copytree(small_mnist, empty_cache / "mnist")
