@@ -18,9 +18,6 @@ from digitvae.studio import HANDS
 if TYPE_CHECKING:
     from digitvae.data import Splits
 
-RAREST = 0.05
-"""Per cent of real digits that are as odd as what is taken for no digit."""
-
 
 def read_list(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Hands and labels of a CSV file with the columns ``hand`` and ``label``, int64, shape (n,) each.
@@ -74,7 +71,7 @@ def named_digits(
     Args:
         paths: What `digitvae.data.load_digits` takes.
         digit: What all of them are, where it is known.
-        strict: Whether what is rarer than all but `RAREST` per cent of real digits is refused.
+        strict: Whether what is no digit is refused; `digitvae.evaluation.scoring.RAREST` says how odd that is.
 
     Returns:
         Images, uint8, shape (n, 28, 28), and labels, shape (n,).
@@ -109,6 +106,7 @@ def _named(found: Any, digit: int | None) -> npt.NDArray[np.int64]:
 def _refuse_others(found: Any, path: Path) -> None:
     """Raise InputError where one of the images at `path` is no digit."""
     from digitvae.evaluation.files import score_folder
+    from digitvae.evaluation.scoring import RAREST
 
     scores = score_folder("map", found, "none", _no_data)
     worst = int(scores.percentile.argmin())

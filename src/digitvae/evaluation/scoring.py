@@ -18,6 +18,8 @@ from digitvae.models.vae import VAE
 REFERENCE = 2000
 """Real digits that percentiles are taken among, at most: the first ones."""
 
+RAREST = 0.05
+"""Per cent of real digits that are as odd as what is taken for no digit."""
 
 QUANTILES = 1001
 """Scores of real digits that a shipped model carries, so that no data is needed to place others among them."""

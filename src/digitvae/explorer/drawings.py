@@ -16,7 +16,7 @@ from digitvae.data.pictures import read_picture
 from digitvae.errors import DataError, InputError, RunError
 from digitvae.evaluation.density import KeptLattice
 from digitvae.evaluation.files import reference_scores
-from digitvae.evaluation.scoring import Reference, Scores, in_words, score_images
+from digitvae.evaluation.scoring import RAREST, Reference, Scores, in_words, score_images
 from digitvae.explorer.explored import Explored
 from digitvae.explorer.plane import Images
 from digitvae.rundir import PRETRAINED
@@ -27,9 +27,6 @@ MAX_PIXELS = 16_000_000
 
 NEAREST = 6
 """Nearest training digits that are shown."""
-
-RAREST = 0.05
-"""Per cent of real digits that are as odd as what is taken for no digit."""
 
 FITTED = 28 * 28
 

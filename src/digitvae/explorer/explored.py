@@ -69,7 +69,6 @@ class Explored:
         self.ready = 0
         self.encoded = threading.Event()
         self.stopped = threading.Event()
-        self._lock = threading.Lock()
 
     def _drawer(self) -> tuple[Drawer | None, str]:
         latent = self.model.latent_dim
@@ -148,8 +147,7 @@ class Explored:
         labels = self.splits.validation.labels
         places = self.places.astype(np.float64)
         given = np.zeros(len(places), np.int64) if labels is None else labels.astype(np.int64)
-        with self._lock:
-            groups = cluster_scores(places, given).gaussian_mixture.clusters
+        groups = cluster_scores(places, given).gaussian_mixture.clusters
         found = []
         for group in range(CLUSTERS):
             rows = groups == group
@@ -204,12 +202,9 @@ class Explored:
         """Epochs of the film's snapshots; none for a model that is no run, or has no map."""
         return self.run.snapshot_epochs() if self.run and isinstance(self.drawer, VaeDrawer) else []
 
+    @functools.lru_cache(maxsize=16)  # noqa: B019  (one object for the life of the server)
     def snapshot(self, epoch: int) -> tuple[Array, Images]:
         """The points as they were after an epoch, float32, shape (n, 2), and the plane decoded, as in `plate`."""
-        return self._snapshot(epoch)
-
-    @functools.lru_cache(maxsize=16)  # noqa: B019  (one object for the life of the server)
-    def _snapshot(self, epoch: int) -> tuple[Array, Images]:
         assert self.run is not None
         _, plane = self.mapped()
         drawer = VaeDrawer(load_model(self.run.snapshot(epoch))[0])
