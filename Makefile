@@ -32,13 +32,13 @@ demo: $(VENV)/.installed ## Train on the bundled digits and write runs/demo/repo
 	$(BIN)/digitvae demo
 
 test: $(VENV)/.installed-dev ## Run the quick tests
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n logical -m "not slow"
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that `test` leaves out
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n logical -m slow
 
 test-all: $(VENV)/.installed-dev ## Run all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n logical
 
 check: $(VENV)/.installed-dev ## Run the linters and the type checker
 	$(BIN)/ruff check .

@@ -1,6 +1,10 @@
 """Fixtures that every room's tests may use."""
 
+import os
 from pathlib import Path
+
+# Before torch: tests run side by side, a process a core, and threads that wait for each other would take longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
