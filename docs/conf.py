@@ -13,7 +13,6 @@ html_show_copyright = False
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]
 
 # Docstrings are in Google's style and put code between single backticks, as Markdown does.
 default_role = "code"

@@ -53,7 +53,11 @@ def test_commands_exist(path):
 
 
 def test_examples_of_the_help_exist():
-    helps = [APP.help, *(c.help for c in APP.commands.values()), *(c.help for c in APP.commands["dataset"].commands.values())]
+    helps = [
+        APP.help,
+        *(c.help for c in APP.commands.values()),
+        *(c.help for c in APP.commands["dataset"].commands.values()),
+    ]
     lines = [line for text in helps for line in named_commands(text)]
     assert len(lines) > 20
     for line in lines:
@@ -96,7 +100,18 @@ def test_reference_has_every_module():
 @pytest.mark.slow
 def test_site_builds_without_warnings(tmp_path):
     """As `make docs` builds it."""
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(ROOT / "docs"), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-b",
+        "html",
+        str(ROOT / "docs"),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "index.html").is_file()
