@@ -1,5 +1,10 @@
 """How the documentation site is built: `make docs`. Warnings are errors there."""
 
+from docutils.nodes import SkipNode, math, math_block
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
 import digitvae
 
 project = "digitvae"
@@ -10,6 +15,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 html_theme = "furo"
 html_title = f"digitvae {digitvae.__version__}"
 html_show_copyright = False
+html_math_renderer = "mathml"
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -20,5 +26,37 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+
+_kept: dict[str, list[str]] = {}
+
+
+def keep_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Before napoleon reads the docstring of a constant: it would take what stands before a colon for a type."""
+    if what in ("data", "attribute"):
+        _kept[name] = list(lines)
+
+
+def restore_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """After it."""
+    if name in _kept:
+        lines[:] = _kept.pop(name)
+
+
+def visit_math(translator: HTML5Translator, node: math) -> None:
+    """Equations as MathML, which browsers draw themselves: no script, and nothing fetched from elsewhere."""
+    translator.body.append(tex2mathml(node.astext()))
+    raise SkipNode  # its text is written
+
+
+def visit_math_block(translator: HTML5Translator, node: math_block) -> None:
+    """The same for equations that stand alone."""
+    translator.body.append(tex2mathml(node.astext(), as_block=True))
+    raise SkipNode
+
+
+def setup(app: Sphinx) -> None:
+    """Add these to Sphinx."""
+    app.connect("autodoc-process-docstring", keep_docstring, priority=400)
+    app.connect("autodoc-process-docstring", restore_docstring, priority=600)
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
