@@ -1,11 +1,17 @@
 """How the documentation site is built: `make docs`. Warnings are errors there."""
 
-from docutils.nodes import SkipNode, math, math_block
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+from docutils.nodes import Node, SkipNode, math, math_block
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 import digitvae
+from digitvae.cli import app as command_line
 
 project = "digitvae"
 author = "the digitvae authors"
@@ -16,6 +22,7 @@ html_theme = "furo"
 html_title = f"digitvae {digitvae.__version__}"
 html_show_copyright = False
 html_math_renderer = "mathml"
+smartquotes = False  # they would make one dash of the two of an option
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -55,8 +62,32 @@ def visit_math_block(translator: HTML5Translator, node: math_block) -> None:
     raise SkipNode
 
 
+class Commands(SphinxDirective):
+    """All commands with their arguments and options, as ``--help`` has them."""
+
+    def run(self) -> list[Node]:
+        """See `docutils.parsers.rst.Directive`."""
+        parts = _described("digitvae", typer.main.get_command(command_line))
+        return self.parse_text_to_nodes("\n".join(parts), allow_section_headings=True)
+
+
+def _described(name: str, command: Any) -> Iterator[str]:
+    """Markdown on a command, or on all commands of a group."""
+    if hasattr(command, "commands"):
+        for below, each in sorted(command.commands.items()):
+            yield from _described(f"{name} {below}", each)
+        return
+    yield f"## {name}\n\n{command.help}\n\n| | what | default |\n| --- | --- | --- |"
+    for each in command.params:
+        names = ", ".join(f"`{one}`" for one in each.opts) if each.param_type_name == "option" else each.name.upper()
+        default = "(needed)" if each.required else "" if each.default in (None, False) else f"`{each.default}`"
+        yield f"| {names} | {each.help} | {default} |"
+    yield ""
+
+
 def setup(app: Sphinx) -> None:
     """Add these to Sphinx."""
+    app.add_directive("commands", Commands)
     app.connect("autodoc-process-docstring", keep_docstring, priority=400)
     app.connect("autodoc-process-docstring", restore_docstring, priority=600)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))

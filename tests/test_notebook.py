@@ -39,7 +39,7 @@ def test_every_code_cell_is_explained_and_short(notebook):
         if cell.cell_type == "code":
             assert before.cell_type == "markdown", cell.source
             assert len(before.source) > 80
-            assert len(cell.source.splitlines()) <= 35
+            assert len(cell.source.splitlines()) <= 45
     assert notebook.cells[0].cell_type == "markdown"
 
 
@@ -72,18 +72,6 @@ def test_has_exercises_with_folded_answers(notebook):
         compile(source, "answer", "exec")
 
 
-@pytest.mark.slow
-def test_runs_and_its_answers_too(notebook, tmp_path):
-    fresh = nbformat.v4.new_notebook(metadata=notebook.metadata)
-    sources = [cell.source for cell in code_cells(notebook)] + answers(notebook)
-    fresh.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    client = NotebookClient(fresh, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()  # raises at the first error
-    said = [o for cell in fresh.cells for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
-    assert not said, said
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_numbers_in_its_words_are_those_of_its_run(notebook):
     """What prose says of the run, held against the stored outputs."""
     text = "".join(o.text for c in code_cells(notebook) for o in c.outputs if o.output_type == "stream")
@@ -97,3 +85,15 @@ def test_numbers_in_its_words_are_those_of_its_run(notebook):
     assert ours[0] < ours[1] < ours[2] - 2  # "The ELBO of our model is far below its quadrature"
     assert exact[0] < exact[2]
     assert exact[2] > ours[2]
+
+
+@pytest.mark.slow
+def test_runs_and_its_answers_too(notebook, tmp_path):
+    fresh = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    sources = [cell.source for cell in code_cells(notebook)] + answers(notebook)
+    fresh.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    client = NotebookClient(fresh, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()  # raises at the first error
+    said = [o for cell in fresh.cells for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not said, said
+    assert list(tmp_path.iterdir()) == []
