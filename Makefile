@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch>=2.9,<2.14
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all check bench results clean
+.PHONY: help install demo test test-slow test-all check docs bench results clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -44,6 +44,10 @@ check: $(VENV)/.installed-dev ## Run the linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev ## Build the documentation site into build/docs; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "Built: build/docs/index.html"
 
 bench: $(VENV)/.installed-dev ## Run all benchmarks (needs MNIST: set DIGITVAE_DATA, or let it be downloaded)
 	$(BIN)/python -m benchmarks

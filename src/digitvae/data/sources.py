@@ -7,6 +7,7 @@ anywhere, and nothing else is.
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,10 @@ def cache_dir() -> Path:
     """Where downloads are kept: `$DIGITVAE_CACHE` where set, else the user's cache folder of this system."""
     if given := os.environ.get("DIGITVAE_CACHE"):
         return Path(given)
-    import pooch
+    with warnings.catch_warnings():
+        # pooch imports tqdm, which in a notebook without ipywidgets warns that it could draw finer bars with them.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import pooch
 
     return Path(pooch.os_cache("digitvae"))
 
