@@ -76,7 +76,7 @@ class VAE(nn.Module):
     def from_config(cls, config: ModelConfig, seed: int, shape: Shape = IMAGE) -> Self:
         """Build the model with initial weights drawn from `seed`; the global random state is left alone.
 
-        With another `shape` than an image's it takes (batch, *shape) wherever images are spoken of.
+        With another `shape` than an image's it takes ``(batch, *shape)`` wherever images are spoken of.
 
         Raises:
             ConfigError: If the widths do not fit the network, or the network is made for images alone.
