@@ -54,6 +54,7 @@ def test_help_does_not_wait_for_torch():
     ("arguments", "sentence"),
     [
         (["train", "mapp"], "did you mean 'map'?"),
+        (["train", "gan"], "digitvae compare --models gan"),
         (["train", "--set", "epoch=3"], "did you mean 'epochs'?"),
         (["train", "--set", "epochs"], "write it as key=value"),
         (["train", "--set", "network=mpl"], "did you mean 'mlp'?"),

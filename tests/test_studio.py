@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from digitvae.checkpoint import save_model
 from digitvae.config import Config
 from digitvae.errors import InputError, RunError
 from digitvae.export import export_studio
@@ -118,6 +119,22 @@ def test_folders_that_cannot_draw_are_refused(studio_folder, tmp_path):
         (broken / name).write_bytes(b"torn")
         with pytest.raises(RunError, match=problem):
             _ = Studio(broken).hands
+
+
+def test_weights_that_are_alike_stay_apart(tmp_path):
+    """Biases begin as zeros, all of one shape: none may be lost on the way."""
+    settings = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
+    config = Config().with_settings([*settings, "flow_layers=4"])
+    model = VAE.from_config(config.model, 0).eval()
+    assert sum(not parameter.any() for parameter in model.parameters()) > 1
+    save_model(tmp_path / "new", model, config, "card")
+    export_studio(tmp_path / "new", model)
+    labels, noise = np.arange(20) % 10, np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    drawn = Studio(tmp_path / "new").draw(noise, labels)
+    given = model.given(torch.from_numpy(labels))
+    with torch.no_grad():
+        expected = given.decode(given.prior.to_code(torch.from_numpy(noise))).mean.mul(255).round().squeeze(1).numpy()
+    assert np.abs(drawn.astype(float) - expected).max() <= 1
 
 
 def test_only_models_that_are_told_the_digit_are_exported(tmp_path):

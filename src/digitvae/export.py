@@ -7,6 +7,7 @@ so that a model is not shipped three times over.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import warnings
@@ -69,7 +70,13 @@ def export_studio(folder: Path, model: VAE) -> None:
 
 
 def _export(path: Path, module: nn.Module, example: dict[str, Tensor], output: str) -> None:
-    graph = onnx_graph(module, example, [output])
+    # Weights that are equal, such as the zeros that biases begin with, would be taken for one and the same; which they
+    # are does not matter here, as none is stored.
+    apart = copy.deepcopy(module)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in apart.parameters():
+        nn.init.normal_(parameter, generator=generator)
+    graph = onnx_graph(apart, example, [output])
     import onnx
 
     weights = {name: (list(t.shape), t.numel() * 4) for name, t in module.state_dict().items()}

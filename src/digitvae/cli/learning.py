@@ -62,6 +62,8 @@ def train(
             )
         _resume(out or Path("runs") / (recipe or "map"), recipe, data, data_dir, not no_fallback, epochs, tensorboard)
         return
+    if recipe in ("gan", "gan-classic"):
+        raise InputError(f"A GAN is trained beside its rivals: digitvae compare --models {recipe} -o comparison")
     config = load_recipe(recipe or "map").with_settings(_as_settings(data, epochs, seed, snapshots) + (settings or []))
     directory = out or Path("runs") / config.recipe
     _train(config, directory, data_dir, not no_fallback, overwrite, tensorboard)
