@@ -51,6 +51,8 @@ def test_time(vae, gan, expected):
         ({"collapsed": 1}, {}, "holds"),
         ({"spread": 3.0}, {"spread": 1.0}, "holds"),
         ({"spread": 1.0}, {"spread": 3.0}, "does not hold"),
+        ({"spread": None}, {"spread": None}, "not measured"),
+        ({"spread": None}, {"spread": None, "failed": 1}, "does not hold"),
     ],
 )
 def test_stability(vae, gan, expected):
@@ -72,7 +74,8 @@ def test_density_features_and_control():
     assert verdict(4, {thick: 0.7, gain: 0.5}, {thick: 0.8, gain: 0.5})["verdict"] == "does not hold"
     error, time = "real digits drawn again: squared error", "seconds to find their codes"
     assert verdict(5, {error: 3.0, time: 0.1}, {error: 9.0, time: 8.0})["verdict"] == "holds"
-    assert verdict(5, {error: 9.0, time: 0.1}, {error: 3.0, time: 8.0})["verdict"] == "does not hold"
+    assert verdict(5, {error: 9.0, time: 0.1}, {error: 3.0, time: 8.0})["verdict"] == "holds"
+    assert verdict(5, {error: 9.0, time: 9.0}, {error: 3.0, time: 8.0})["verdict"] == "does not hold"
 
 
 def test_what_is_new_must_be_no_copy():
