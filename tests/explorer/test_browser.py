@@ -464,7 +464,7 @@ def test_a_studio_in_the_browser(opened, serve, desk_of, digits) -> None:
     page.ready()
     page.get_by_label("Drawn as the digit").select_option("8")
     page.has("as=8")
-    page.until("document.getElementById('probe-again').made.command.includes(' 8:')")
+    page.until("document.getElementById('probe-again').made?.command.includes(' 8:')")
     page.wait_for_timeout(400)
     command = page.copied("probe-again", "command")
     code = np.array([float(value) for value in command.split("8:")[1].split(" ")[0].split(",")])

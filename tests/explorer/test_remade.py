@@ -115,7 +115,7 @@ def test_the_digit_of_one_in_the_style_of_a_drawing_can_be_made_again(opened, tm
     page.locator("#style-row button").nth(4).click()
     page.has("digit=4")
     page.locator("#knob-slant").fill("-12")
-    page.until("document.getElementById('style-again').made.command.includes('--slant -12')")
+    page.until("document.getElementById('style-again').made?.command.includes('--slant -12')")
     shown = page.digit("style-after")
     ran(page.copied("style-again", "command"), tmp_path)
     assert same(np.asarray(Image.open(tmp_path / "styled.png")), shown)
