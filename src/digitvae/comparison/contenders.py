@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from digitvae.adversarial import GANTrainer
 from digitvae.config import Config, load_recipe
 from digitvae.data import Digits, Splits
-from digitvae.errors import InputError
 from digitvae.evaluation.rivals import class_means, pca_gaussian
 from digitvae.generation import decode_images, encode_images, sample
 from digitvae.models.gan import GANS, GANConfig
@@ -231,17 +230,6 @@ CONTENDERS: Mapping[str, Maker] = MappingProxyType(
 
 FLOOR = "real"
 BASELINE = "pca"
-
-
-def maker(name: str) -> Maker:
-    """The maker of a contender.
-
-    Raises:
-        InputError: If there is none of that name.
-    """
-    if name not in CONTENDERS:
-        raise InputError(f"'{name}' takes no part in the comparison; use some of: {', '.join(CONTENDERS)}.")
-    return CONTENDERS[name]
 
 
 def _trainer(config: Config, splits: Splits) -> Trainer:
