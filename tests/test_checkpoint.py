@@ -1,8 +1,10 @@
 """Model folders and training states: what is damaged is refused in one sentence, what fails leaves the old intact."""
 
+import itertools
 import json
 import os
 import pickle
+import threading
 
 import pytest
 import torch
@@ -82,6 +84,27 @@ def test_a_state_comes_back(state):
     assert tensors["n"].dtype == torch.int64
     assert facts == {"epoch": 2, "loss": float("inf")}
     assert others(state) == []
+
+
+def test_a_state_can_be_read_while_a_run_puts_new_ones_in_its_place(tmp_path):
+    path = tmp_path / "training.safetensors"
+    states = [{"w": torch.full((100, 100), float(value))} for value in range(2)]
+    save_state(path, states[0], {"epoch": 0})
+    done = threading.Event()
+
+    def run():
+        for epoch in itertools.takewhile(lambda _: not done.is_set(), itertools.count()):
+            save_state(path, states[epoch % 2], {"epoch": epoch})
+
+    writer = threading.Thread(target=run)
+    writer.start()
+    try:
+        for _ in range(300):
+            tensors, facts = load_state(path)
+            assert torch.equal(tensors["w"], states[facts["epoch"] % 2]["w"])
+    finally:
+        done.set()
+        writer.join()
 
 
 # Damage

@@ -318,13 +318,15 @@ def test_killed_at_a_few_random_moments_a_run_goes_on(place):
     for moment in np.random.default_rng(1).uniform(0, 0.3, 3):
         before = load_state(run.state_file)[1]["epoch"]  # its checksum is right
         process = subprocess.Popen(command + plan, cwd=place, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 60
-        while load_state(run.state_file)[1]["epoch"] == before:
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-        time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        try:
+            deadline = time.monotonic() + 60
+            while load_state(run.state_file)[1]["epoch"] == before:
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < deadline
+            time.sleep(moment)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
         load_model(run.best)
         plan = []
     epoch = load_state(run.state_file)[1]["epoch"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from digitvae.config import Config
@@ -168,13 +168,16 @@ def replace_folder(new: Path, old: Path) -> None:
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of one and the same file: it is opened once, as a run may put another in its place."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        content = path.read_bytes()
+        tensors = load(content)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing.") from error
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged or is not a safetensors file; restore it or train again.") from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return tensors, header.get("__metadata__", {})
 
 
 def _kept_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:
