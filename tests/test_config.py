@@ -78,6 +78,11 @@ def test_batch_normalisation_needs_two_images():
         load_recipe("seed").with_settings(["batch_size=1"])
 
 
+def test_contrast_is_for_pixels_that_are_ink_or_paper():
+    with pytest.raises(ConfigError, match="contrast other than 1 needs"):
+        load_recipe("map").with_settings(["contrast=1.2", "likelihood=normal"])
+
+
 def test_whole_numbers_widen_and_nothing_else_does():
     assert Config().with_settings(["learning_rate=1"]).training.learning_rate == 1.0
     for bad in ("learning_rate=true", "epochs=1.5", "epochs=true", "encoder=[1.5]", "encoder=3", "betas=[0.9]"):
@@ -100,6 +105,7 @@ def test_whole_numbers_widen_and_nothing_else_does():
         ("learning_rate=nan", "finite"),
         ("augmentation=2", "between 0 and 1"),
         ("augmentation_labels=1", "must be true or false"),
+        ("contrast=0", "above 0"),
         ("latent_dim=true", "must be a whole number"),
         ("warmup=1", "up to 1"),
         ("encoder=[0]", "1 to 16384"),

@@ -1,5 +1,7 @@
 """What a model makes, held against its own encoder and decoder and against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,18 @@ def test_the_mode_and_the_statistics_of_the_model_are_left_as_they_were(model, d
     with pytest.raises(RuntimeError):
         encode_images(model, digits)
     assert not model.training
+
+
+def test_contrast_sharpens_what_is_drawn_and_leaves_the_likelihood(digits):
+    plain, sharp = (VAE.from_config(replace(SMALL, contrast=contrast), seed=3) for contrast in (1.0, 1.5))
+    codes = 3 * torch.randn(9, 2, generator=seeded())
+    images = decode_images(sharp, codes)
+    mean = decode_images(plain, codes)
+    torch.testing.assert_close(images, mean**1.5 / (mean**1.5 + (1 - mean) ** 1.5))
+    with torch.no_grad():
+        x = torch.from_numpy(digits[:9]).unsqueeze(1) / 255
+        assert torch.equal(sharp.decode(codes).log_prob(x), plain.decode(codes).log_prob(x))
+        assert torch.equal(sharp.decode(codes).mean, plain.decode(codes).mean)
 
 
 @pytest.mark.parametrize("prior", ["normal", "mixture"])

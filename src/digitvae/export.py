@@ -33,7 +33,7 @@ class _Draw(nn.Module):
     def forward(self, noise: Tensor, weights: Tensor) -> Tensor:
         given = self.model.given(weights)
         assert isinstance(given.prior, FlowPrior)
-        return (255 * given.decode(given.prior.to_code(noise)).mean).round().to(torch.uint8)
+        return (255 * given.draw(given.prior.to_code(noise))).round().to(torch.uint8)
 
 
 class _Style(nn.Module):

@@ -32,7 +32,7 @@ class Samples:
 
     Attributes:
         codes: Shape (..., latent).
-        images: Means of the likelihood, in [0, 1], shape (..., 1, 28, 28).
+        images: What is drawn (`VAE.draw`), in [0, 1], shape (..., 1, 28, 28).
     """
 
     codes: Tensor
@@ -92,7 +92,7 @@ def decode_images(model: VAE, codes: Tensor, batch: int = 2000, labels: Tensor |
         labels: The digits to decode them as, shape (...), where the model is conditioned on them.
 
     Returns:
-        Means of the likelihood, in [0, 1], shape (..., 1, 28, 28).
+        What is drawn (`VAE.draw`), in [0, 1], shape (..., 1, 28, 28).
 
     Raises:
         InputError: If the codes have another number of latent dimensions than the model, or labels do not fit.
@@ -107,7 +107,7 @@ def decode_images(model: VAE, codes: Tensor, batch: int = 2000, labels: Tensor |
         for start in range(0, len(flat), batch):
             part = slice(start, start + batch)
             given = model.given(None if label is None else label[part].to(device))
-            parts.append(given.decode(flat[part].to(device)).mean.float().cpu())
+            parts.append(given.draw(flat[part].to(device)).float().cpu())
     return torch.cat(parts).reshape(*codes.shape[:-1], 1, PIXELS, PIXELS)
 
 

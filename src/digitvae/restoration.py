@@ -85,7 +85,7 @@ def restore(
         z, label = _started(target, samples, digit, generator)
         z = _walked(target.given(label), z, STEPS if last else STEPS // 4, generator)
         with torch.no_grad():
-            images = model.given(label).decode(z).mean
+            images = model.given(label).draw(z)
         distance = (images[..., seen] - x[:, seen]).square().flatten(1).mean(1).sqrt()
         noise = max(LEAST_NOISE, float(distance.min()))
     made = images.squeeze(1).mul(255).round().byte().numpy()
@@ -105,7 +105,7 @@ class _Target:
         return _Target(self.model.given(label), self.x, self.seen, self.noise)
 
     def log_likelihood(self, z: Tensor) -> Tensor:
-        distance = (self.model.decode(z).mean[..., self.seen] - self.x).square()
+        distance = (self.model.draw(z)[..., self.seen] - self.x).square()
         return -distance.flatten(1).sum(1) / (2 * self.noise**2)
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -54,6 +54,11 @@ def check(config: Config) -> None:
             "training.lattice must hold sizes of 1 to 10,000,000.",
         ),
         (0 <= model.dropout < 1, "model.dropout must be from 0 up to 1."),
+        (0 < model.contrast <= 10, "model.contrast must be above 0 and up to 10."),
+        (
+            model.contrast == 1 or model.likelihood == "bernoulli",
+            "model.contrast other than 1 needs model.likelihood bernoulli.",
+        ),
         (1 <= model.frequency <= 32, "model.frequency must be 1 to 32."),
         (model.basis != "torus" or model.latent_dim <= 3, "model.basis torus needs model.latent_dim up to 3."),
         (1 <= model.mixture_components <= 10_000, "model.mixture_components must be 1 to 10,000."),

@@ -49,7 +49,7 @@ class VaeDrawer:
         return posterior.loc.numpy(), posterior.log_var.exp().numpy()
 
     def decode(self, codes: Array, digit: int) -> Images:
-        """Means of the likelihood, as grey levels."""
+        """What is drawn, as grey levels."""
         means = decode_images(self.model, torch.from_numpy(np.asarray(codes, np.float32)))
         return (means[:, 0] * 255).round().to(torch.uint8).numpy()
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from digitvae.augmentation import LABELS
 from digitvae.config import Config, ModelConfig
 from digitvae.distributions import (
+    Bernoulli,
     BernoulliLikelihood,
     DiagonalNormal,
     Distribution,
@@ -41,6 +42,7 @@ class VAE(nn.Module):
             `given` says for which image which.
         told: Values beside the label that say how an image was changed (see `digitvae.augmentation`), 0 for none;
             where `given` is not told them, images are as they are.
+        contrast: What logits are multiplied by before an image is drawn.
 
     Attributes:
         recipe: What it was trained with, where it was read from a model folder; None else.
@@ -61,10 +63,12 @@ class VAE(nn.Module):
         likelihood: BernoulliLikelihood | NormalLikelihood,
         classes: int = 0,
         told: int = 0,
+        contrast: float = 1.0,
     ) -> None:
         super().__init__()
         self.classes = classes
         self.told = told
+        self.contrast = contrast
         self.label: Tensor | None = None
         self.recipe: Config | None = None
         self.prior = prior
@@ -104,7 +108,8 @@ class VAE(nn.Module):
                 **conditioned,
             )
         likelihood = BernoulliLikelihood() if config.likelihood == "bernoulli" else NormalLikelihood()
-        return cls(prior, encoder, decoder, likelihood, config.classes, LABELS if config.augmentation_labels else 0)
+        told = LABELS if config.augmentation_labels else 0
+        return cls(prior, encoder, decoder, likelihood, config.classes, told, config.contrast)
 
     def center(self, mean: Tensor) -> None:
         """Start from the mean training image, shape (1, 28, 28), where the networks can: it saves the first steps.
@@ -157,6 +162,16 @@ class VAE(nn.Module):
         """The likelihood p(x given z) for codes (..., latent)."""
         hot = one_hot(self.label, self.classes, z)
         return self.likelihood(_widen(self.decoder(z) if hot is None else self.decoder(z, hot)))  # type: ignore[no-any-return]
+
+    def draw(self, z: Tensor) -> Tensor:
+        """The images that codes (..., latent) are drawn as, in [0, 1], shape (..., 1, 28, 28).
+
+        They are the means of the likelihood where the contrast is 1.
+        """
+        likelihood = self.decode(z)
+        if isinstance(likelihood, Bernoulli):
+            return Bernoulli(self.contrast * likelihood.logits).mean
+        return likelihood.mean
 
     def metric_codes(self, z: Tensor) -> Tensor:
         """Codes (..., latent) where Euclidean distance is nearness in the latent space's topology.
