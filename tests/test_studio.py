@@ -123,8 +123,8 @@ def test_folders_that_cannot_draw_are_refused(studio_folder, tmp_path):
 
 def test_weights_that_are_alike_stay_apart(tmp_path):
     """Biases begin as zeros, all of one shape: none may be lost on the way."""
-    settings = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8", "contrast=1.5"]
-    config = Config().with_settings([*settings, "flow_layers=4"])
+    settings = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
+    config = Config().with_settings([*settings, "flow_layers=4", "contrast=1.5"])
     model = VAE.from_config(config.model, 0).eval()
     assert sum(not parameter.any() for parameter in model.parameters()) > 1
     save_model(tmp_path / "new", model, config, "card")

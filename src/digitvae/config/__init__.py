@@ -76,9 +76,9 @@ class ModelConfig:
             `digitvae.networks.TorusBasis`).
         frequency: Highest frequency of the ``torus`` basis: waves along each dimension.
         dropout: Share of the decoder's hidden units that are left out of each training step, for all codes alike.
-        contrast: What logits are multiplied by before an image is drawn; the likelihood stays as it is. A mean is greyer
-            at the edges of strokes than any digit, as it is the mean of all digits that a code may stand for; above 1
-            makes up for it.
+        contrast: What logits are multiplied by before an image is drawn; the likelihood stays as it is. A mean over
+            all digits that a code may stand for is greyer at the edges of strokes than any of them; above 1 makes up
+            for that.
         mixture_components: Number of components of the ``mixture`` prior.
         flow_layers: Number of coupling layers of the ``flow`` prior.
         flow_width: Width of their hidden layers.
