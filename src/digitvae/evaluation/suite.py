@@ -136,7 +136,7 @@ def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dic
 
 
 def sampled(model: VAE, n: int) -> Digits:
-    """The `n` digits that are judged: mean images of codes drawn from the prior with the seed 0.
+    """The `n` digits that are judged: what the model draws for codes drawn from the prior with the seed 0.
 
     A model that is conditioned on labels draws 0, 1, ... 9 in turn, and they have these labels; others have none.
     """
