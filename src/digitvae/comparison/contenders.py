@@ -105,7 +105,7 @@ class VAEContender(Contender, Coder):
         self.epochs = trainer.progress.epoch + trainer.progress.step / trainer.steps_per_epoch
 
     def draw(self, n: int, seed: int) -> Digits:
-        """See `Contender.draw`: means of the likelihood for codes drawn from the prior."""
+        """See `Contender.draw`: what codes drawn from the prior are drawn as."""
         labels = _in_turn(n) if self.labelled else None
         return _digits(sample(self.model, n, torch.Generator().manual_seed(seed), labels).images, labels)
 
