@@ -22,7 +22,7 @@ from digitvae.evaluation.files import (
 )
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
-from digitvae.evaluation.suite import copy_verdict, evaluate_model, sampled
+from digitvae.evaluation.suite import copy_verdict, evaluate_model, sampled, with_more_draws
 from digitvae.report import write_report
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
@@ -210,6 +210,18 @@ def test_the_copy_audit_is_passed_up_to_a_point_above_what_cannot_copy(nearest, 
     verdict = copy_verdict(section_of(nearest, duplicates), section_of(0.52, 0.002))
     assert verdict["passed"] == passed
     assert bool(verdict["why"]) != passed
+
+
+def test_the_baseline_is_the_mean_of_five_draws(splits_5k):
+    train, real = splits_5k.train.subset(slice(400)), splits_5k.test.subset(slice(100))
+    draws = [sample_measures(pca_gaussian(train, 100, seed).images, train, real) for seed in range(5)]
+    means = {m.name: m for m in with_more_draws(draws[0], train, real)}
+    for name in ("nearest is trained on (pixels)", "near-duplicates (reader features)"):
+        shares = [m.value for measures in draws for m in measures if m.name == name]
+        assert means[name].value == pytest.approx(np.mean(shares))
+        assert means[name].spread == pytest.approx(np.std(shares, ddof=1))
+    assert means["nearest is trained on (pixels)"].settings["error"] < 0.05
+    assert means["FID-digit"] == draws[0][0]
 
 
 def test_planted_copies_fail_the_copy_audit(splits_5k):

@@ -204,6 +204,13 @@ def sample_measures(images: Array, train: Digits, real: Digits) -> list[Measure]
     measures.append(
         Measure("rarest class", counts.min() / n, "share", _RAREST, n, settings={"counts": counts.tolist()})
     )
+    return measures + audit_measures(images, train, real)
+
+
+def audit_measures(images: Array, train: Digits, real: Digits) -> list[Measure]:
+    """The copy audit of a set of images, in pixels and in reader features; arguments as in `sample_measures`."""
+    reader, _ = frozen("reader")
+    measures, n = [], len(images)
     for where, as_points in (("pixels", pixels), ("reader features", lambda part: digit_features(reader, part))):
         audit = copy_audit(*(as_points(part) for part in (images, train.images, real.images)))
         settings = {"error": audit.error, "training digits": len(real), "worst": audit.worst.tolist()}
