@@ -41,7 +41,7 @@ from digitvae.report.parts import Picture, duration, image_uri, number, percent,
 from digitvae.report.snapshots import SnapshotSection, snapshot_section
 from digitvae.report.structure import networks
 from digitvae.report.styles import ribbon, styles_section
-from digitvae.report.told import LEFT_OUT, Measured, changed_words, prior_words, told_snapshot
+from digitvae.report.told import LEFT_OUT, Measured, prior_words, told_snapshot
 from digitvae.report.words import RIVALS
 from digitvae.rundir import RunDirectory
 
@@ -102,7 +102,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
             "texts": fit_words(curves),
             "losses": losses_picture(losses_figure(curves, limits, last_epoch), curves, data),
             "terms": terms_picture(curves, data),
-            "sound": sound_words(config, curves) + (changed_words(config) if told else []),
+            "sound": sound_words(config, curves),
             "rates": rates_table(curves, data),
         },
         "new": new_section(last, splits.train.images, data, seed),

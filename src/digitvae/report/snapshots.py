@@ -190,7 +190,7 @@ def reconstructions(coded: Coded, data: str) -> Drawn:
         chosen = list(range(min(20, len(coded.validation))))
     real = coded.validation.images[chosen]
     given = None if labels is None else labels[chosen]
-    told = ", which is told the digit as the encoder is" if coded.model.classes else ""
+    told = ", which is told the digit as the encoder is," if coded.model.classes else ""
     return Drawn(
         "reconstructions",
         draw_pairs(unit(real), pixels(reconstruct(coded.model, real, given)), ("real", "rebuilt")),

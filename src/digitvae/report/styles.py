@@ -14,9 +14,11 @@ from digitvae.figures import draw_rows, draw_samples
 from digitvae.flows import FlowPrior
 from digitvae.latent import interpolate
 from digitvae.models.vae import VAE
+from digitvae.morphometry import measure
 from digitvae.reading import frozen, read_digits
 from digitvae.report.coded import Array, Coded, pixels, stream, unit
-from digitvae.report.parts import Picture, Table, percent, picture
+from digitvae.report.parts import Picture, Table, number, percent, picture
+from digitvae.report.told import centred
 
 STEPS = 9
 """Digits of a path, its ends included."""
@@ -29,6 +31,9 @@ EACH = 50
 
 LABELS_BETWEEN = ((3, 8), (1, 7), (4, 9))
 """Classes between which the label goes while the style is held."""
+
+CARRIED = 100
+"""Validation digits whose style is drawn as all digits and measured, at most: the first ones."""
 
 HANDS = 2
 """Styles of the ribbon."""
@@ -53,7 +58,7 @@ def styles_section(coded: Coded, data: str, seed: int) -> StylesSection:
     """
     texts = [
         "The decoder is told which digit to draw, so that the code is free to say how it is written. Take the style of "
-        "a real digit, change only what the decoder is told, and the same hand seems to write another digit.",
+        "a real digit, change only what the decoder is told, and the same hand should write another digit.",
     ]
     if isinstance(coded.model.prior, FlowPrior):
         texts.append(
@@ -61,9 +66,10 @@ def styles_section(coded: Coded, data: str, seed: int) -> StylesSection:
             "another code in a 4 than in a 0. So a style is here the noise that the prior bends into the code of its "
             "digit; bent for another digit, it is that digit's code."
         )
-    left, right = [_ten(coded, data)], [_between_labels(coded, data)]
+    texts.append(_carried(coded))
+    left, right = [_ten(coded, data), _between_labels(coded, data)], []
     if (styles := _between_styles(coded, data)) is not None:
-        right.insert(0, styles)
+        right.append(styles)
     if isinstance(coded.model.prior, FlowPrior | StandardNormal):
         right.append(_spreads(coded, seed))
     return StylesSection(texts, left, right)
@@ -73,7 +79,7 @@ def ribbon(coded: Coded, seed: int) -> Picture:
     """The ten digits in a few styles, for the top of the page."""
     prior = coded.model.prior
     noise = (prior.base if isinstance(prior, FlowPrior) else prior).sample(HANDS, stream(seed, "ribbon")).detach()
-    images = _drawn(coded.model, noise.repeat_interleave(10, 0), torch.arange(10).repeat(HANDS))
+    images = draw_as(coded.model, noise.repeat_interleave(10, 0), torch.arange(10).repeat(HANDS))
     return picture(
         draw_samples(images, 10 * HANDS),
         "Digits to order",
@@ -96,7 +102,7 @@ def _noise(model: VAE, codes: Tensor, labels: Tensor) -> Tensor:
     return prior.to_noise(codes)[0] if isinstance(prior, FlowPrior) else codes
 
 
-def _drawn(model: VAE, noise: Tensor, label: Tensor) -> Array:
+def draw_as(model: VAE, noise: Tensor, label: Tensor) -> Array:
     """Styles drawn as digits: integers, shape (n,), or weights of the ten, shape (n, 10); images (n, 28, 28)."""
     with torch.inference_mode():
         given = model.given(label)
@@ -104,10 +110,35 @@ def _drawn(model: VAE, noise: Tensor, label: Tensor) -> Array:
         return pixels(given.draw(codes).float())
 
 
+def _carried(coded: Coded) -> str:
+    """How much of a style is found again in other digits, measured on images."""
+    chosen = range(min(CARRIED, len(coded.validation)))
+    labels = np.asarray(coded.validation.labels)[list(chosen)].repeat(10)
+    asked = np.tile(np.arange(10), len(chosen))
+    drawn = draw_as(coded.model, styles_of(coded, chosen).repeat_interleave(10, 0), torch.from_numpy(asked))
+    other = labels != asked
+    right = (read_digits(frozen("reader")[0], drawn).argmax(1).numpy() == asked)[other].mean()
+    before, after = measure(coded.validation.images[: len(chosen)]), measure(drawn)
+    found = []
+    for real, new in ((before.slant, after.slant), (before.thickness, after.thickness)):
+        pairs = np.column_stack([real.repeat(10), new])
+        there = other & np.isfinite(pairs).all(1)
+        pairs[there] = centred(centred(pairs[there], labels[there]), asked[there])
+        one, two = pairs[there].T
+        spread = np.sqrt(np.square(one).sum() * np.square(two).sum())
+        found.append(float((one * two).sum() / spread) if spread else 0.0)
+    return (
+        f"Measured: of {int(other.sum()):,} digits drawn in the style of a validation digit of another class, "
+        f"{percent(float(right))} are read as what was asked for. Between a real digit and those in its style the "
+        f"slant has a correlation of {number(found[0])} and the thickness one of {number(found[1])}, differences "
+        "between classes taken off: 1 is all in step, 0 is unrelated."
+    )
+
+
 def _ten(coded: Coded, data: str) -> Picture:
     chosen = coded.examples()
     styles = styles_of(coded, chosen)
-    images = _drawn(coded.model, styles.repeat_interleave(10, 0), torch.arange(10).repeat(len(chosen)))
+    images = draw_as(coded.model, styles.repeat_interleave(10, 0), torch.arange(10).repeat(len(chosen)))
     real = unit(coded.validation.images[chosen])
     rows = np.concatenate([real[:, None], images.reshape(len(chosen), 10, 28, 28)], 1)
     return picture(
@@ -130,7 +161,7 @@ def _between_styles(coded: Coded, data: str) -> Picture | None:
         return None
     first, last = (styles_of(coded, [pairs[digit][end] for digit in shown]) for end in (0, 1))
     path = interpolate(first, last, STEPS).swapaxes(0, 1)
-    images = _drawn(coded.model, path.reshape(-1, path.shape[-1]), torch.tensor(shown).repeat_interleave(STEPS))
+    images = draw_as(coded.model, path.reshape(-1, path.shape[-1]), torch.tensor(shown).repeat_interleave(STEPS))
     ends = [unit(coded.validation.images[[pairs[digit][end] for digit in shown]])[:, None] for end in (0, 1)]
     rows = np.concatenate([ends[0], images.reshape(len(shown), STEPS, 28, 28), ends[1]], 1)
     heads = ["real", "a", *[""] * (STEPS - 2), "b", "real"]
@@ -150,7 +181,7 @@ def _between_labels(coded: Coded, data: str) -> Picture:
     chosen = [by_class[first] for first, _ in pairs]
     eye = torch.eye(10)
     weights = torch.stack([interpolate(eye[first], eye[last], STEPS) for first, last in pairs])
-    images = _drawn(coded.model, styles_of(coded, chosen).repeat_interleave(STEPS, 0), weights.reshape(-1, 10))
+    images = draw_as(coded.model, styles_of(coded, chosen).repeat_interleave(STEPS, 0), weights.reshape(-1, 10))
     real = unit(coded.validation.images[chosen])
     rows = np.concatenate([real[:, None], images.reshape(len(pairs), STEPS, 28, 28)], 1)
     heads = ["real", "a", *[""] * (STEPS - 2), "b"]
@@ -170,7 +201,7 @@ def _spreads(coded: Coded, seed: int) -> Picture:
     noise = torch.randn(len(labels), coded.model.latent_dim, generator=stream(seed, "spreads"))
     rows, table = [], []
     for spread in SPREADS:
-        images = _drawn(coded.model, spread * noise, labels)
+        images = draw_as(coded.model, spread * noise, labels)
         right = (read_digits(frozen("reader")[0], images).argmax(1) == labels).float().mean()
         rows.append(images[:10])
         table.append([f"{spread:g}", f"{len(labels)}", percent(float(right))])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digitvae.config import Config
 from digitvae.data import Digits
 from digitvae.figures import draw_classes, draw_rows, draw_styles, to_png
 from digitvae.generation import sample
@@ -29,7 +28,7 @@ FITTED = 3_000
 MAPPED = 2_000
 """Validation digits of the map, at most: the first ones."""
 
-LIMIT = 4.0
+LIMIT = 3.0
 """End of the map's axes, in standard deviations."""
 
 LEFT_OUT = (
@@ -93,7 +92,7 @@ def told_snapshot(
         f"rate {number(validation['rate'])}. Of {10 * READ:,} digits drawn to order, {percent(right)} are read as what "
         "was asked for."
     )
-    cells = [[rows], [styles], [pairs, losses_picture(losses, so_far, data)], [classes]]
+    cells = [[rows, pairs, losses_picture(losses, so_far, data)], [styles, classes]]
     return SnapshotSection(f"epoch-{coded.epoch:04d}", coded.epoch, text, cells, files), right
 
 
@@ -106,8 +105,7 @@ def _samples(coded: Coded, seed: int) -> tuple[Drawn, float]:
     shown = pixels(images).reshape(READ, 10, 28, 28)[:COLUMNS].swapaxes(0, 1)
     table = Table(
         "Numbers: samples",
-        "Digits drawn of each class, and how many of them the frozen reader, a network that was trained on real "
-        "digits, reads as what was asked for.",
+        "Digits drawn of each class, and how many of them the frozen reader reads as what was asked for.",
         ["asked for", "drawn", "read as asked"],
         [[str(digit), f"{READ}", percent(float(right[:, digit].mean()))] for digit in range(10)],
     )
@@ -119,7 +117,8 @@ def _samples(coded: Coded, seed: int) -> tuple[Drawn, float]:
         f"Ten rows of {COLUMNS} drawn digits after epoch {coded.epoch}, a row for each digit from 0 to 9; {wrong} of "
         "them are marked red, as they are read as another digit.",
         "Each row: codes drawn from the prior of its digit and decoded as that digit; not picked. The noise is the "
-        "same in all snapshots. A red bar: the frozen reader reads another digit.",
+        "same in all snapshots. A red bar: it is read as another digit, by a network that was trained to read real "
+        "digits and comes with digitvae (the frozen reader).",
         [table],
     )
     return drawn, float(right.mean())
@@ -157,9 +156,9 @@ def _maps(coded: Coded, measured: Measured, data: str) -> list[Drawn]:
         "classes",
         draw_classes(points, labels, LIMIT),
         "The same map, digit by digit",
-        "Ten small maps of the same points; in each the points of one digit are dark. They spread over much the same "
-        "place.",
-        f"The classes overlap, and should: which digit it is, the model is told, and need not code. {data}.",
+        "Ten small maps of the same points; in each the points of one digit are dark.",
+        "Each digit among all others. Where they spread over the same place, the codes do not say which digit it is; "
+        f"they need not, as the model is told. {data}.",
     )
     return [styles, classes]
 
@@ -176,42 +175,25 @@ def directions(coded: Coded, measured: Measured) -> tuple[Array, tuple[float, fl
     along, explained = [], []
     for values, real in zip(measured.training.T, measured.validation.T, strict=True):
         fit, check = np.isfinite(values), np.isfinite(real)
-        there = _centred(np.column_stack([codes, values])[fit].astype(np.float64), labels[fit])
+        there = centred(np.column_stack([codes, values])[fit].astype(np.float64), labels[fit])
         slope, *_ = np.linalg.lstsq(there[:, :-1], there[:, -1], rcond=None)
-        kept = _centred(np.column_stack([coded.codes[:MAPPED], real])[check].astype(np.float64), later[check])
+        kept = centred(np.column_stack([coded.codes[:MAPPED], real])[check].astype(np.float64), later[check])
         rest = np.square(kept[:, -1] - kept[:, :-1] @ slope).sum() / max(np.square(kept[:, -1]).sum(), 1e-9)
         along.append(slope)
         explained.append(float(1 - rest))
     return np.stack(along), (explained[0], explained[1])
 
 
-def _centred(values: Array, labels: Array) -> Array:
-    """Rows less the mean of their class."""
+def centred(values: Array, labels: Array) -> Array:
+    """Rows, shape (n, columns), less the mean of their class."""
     out = values.copy()
     for label in np.unique(labels):
         out[labels == label] -= values[labels == label].mean(0)
     return out
 
 
-def changed_words(config: Config) -> list[str]:
-    """What else was done in training: which digits were changed, and what the model was told of it."""
-    data = config.data
-    words = []
-    if data.augmentation and data.augmentation_share < 1:
-        words.append(
-            f"Of the training digits {percent(data.augmentation_share, 0)} are changed, the others left alone."
-        )
-    if config.model.augmentation_labels:
-        words.append(
-            "Beside the digit the model is told how each training digit was changed: angle, slant, two scales and two "
-            "shifts, and whether it was changed at all. Validation digits are told to be unchanged, and digits are "
-            "drawn as unchanged ones."
-        )
-    return words
-
-
 def prior_words(coded: Coded) -> str:
-    """What the prior is made of, and what all three parts are told."""
+    """What the networks and the prior are told, and how large the prior is."""
     model = coded.model
     parameters = sum(p.numel() for p in model.prior.parameters())
     text = f" Both are given the digit beside their input, as {model.classes} numbers of which one is 1"
