@@ -164,7 +164,7 @@ def draw_styles(points: Array, values: Array, limit: float, names: tuple[str, st
 
     Args:
         points: Where they lie, shape (n, 2).
-        values: What was measured, shape (n,); grey where NaN.
+        values: What was measured, shape (n,); a cross where NaN.
         limit: Both axes go from -limit to limit.
         names: What the two axes are called.
         value_name: What was measured, and in which unit.
@@ -172,11 +172,11 @@ def draw_styles(points: Array, values: Array, limit: float, names: tuple[str, st
     figure = new_figure(WIDTH * 1.06)
     axes = figure.add_subplot()
     known = np.isfinite(values)
-    _dots(axes, points[~known], s=4, color=GROUND)
+    _dots(axes, points[~known], marker="x", s=9, color=INK, linewidths=0.7)
     # The outermost values would leave the others pale.
     reach = float(np.quantile(np.abs(values[known]), 0.95)) if known.any() else 1.0
     size = float(np.clip(9000 / max(len(points), 1), 3, 9))
-    colours = LinearSegmentedColormap.from_list("styles", [PEN, GROUND, RED])
+    colours = LinearSegmentedColormap.from_list("styles", [PEN, FAINT, RED])
     across, up = points[known].T
     shown = axes.scatter(
         across, up, c=values[known], s=size, cmap=colours, vmin=-reach, vmax=reach, linewidths=0, rasterized=True

@@ -132,6 +132,7 @@ def _maps(coded: Coded, measured: Measured, data: str) -> list[Drawn]:
     points = codes @ along.T
     points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-9)
     outside = int((np.abs(points).max(1) > LIMIT).sum())
+    crosses = "" if np.isfinite(measured.validation[:, 0]).all() else " Crosses could not be measured."
     names = ("code: slant, standard deviations", "code: thickness, standard deviations")
     table = Table(
         "Numbers: map",
@@ -148,8 +149,8 @@ def _maps(coded: Coded, measured: Measured, data: str) -> list[Drawn]:
         "codes say, up by the thickness, coloured by the slant that is measured on the images.",
         f"Posterior means of {len(points):,} validation digits in the two directions of the {coded.model.latent_dim} "
         "dimensions along which slant and thickness change, fitted to training digits within their classes. Colour is "
-        "the slant measured on the image: where it runs evenly from left to right, the codes hold the slant; grey "
-        f"points could not be measured. {outside or 'No'} point{'s lie' if outside != 1 else ' lies'} outside. {data}.",
+        "the slant measured on the image: where it runs evenly from left to right, the codes hold the "
+        f"slant.{crosses} {outside or 'No'} point{'s lie' if outside != 1 else ' lies'} outside. {data}.",
         [table],
     )
     classes = Drawn(
