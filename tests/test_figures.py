@@ -37,6 +37,8 @@ DRAWN = {
     "map": lambda: figures.draw_map(CODES, LABELS, 4, NAMES, prior=True),
     "map without labels": lambda: figures.draw_map(CODES, None, 4, NAMES, prior=False),
     "classes": lambda: figures.draw_classes(CODES, LABELS, 4),
+    "styles": lambda: figures.draw_styles(CODES, CODES[:, 0] + CODES[:, 1], 4, NAMES, "slant"),
+    "nothing measured": lambda: figures.draw_styles(CODES, CODES[:, 0] * np.nan, 4, NAMES, "slant"),
     "clusters": lambda: figures.draw_clusters(CODES, LABELS, 4, CODES[:3]),
     "posteriors": lambda: figures.draw_posteriors(
         CODES, CODES[:3], np.full((3, 2), 0.2), CODES[:30].reshape(10, 3, 2), LABELS[:3], 4, NAMES

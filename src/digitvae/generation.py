@@ -139,12 +139,12 @@ def sample(model: VAE, n: int, generator: torch.Generator, labels: Tensor | np.n
     return Samples(codes, decode_images(model, codes, labels=label))
 
 
-def reconstruct(model: VAE, images: Tensor | np.ndarray) -> Tensor:
+def reconstruct(model: VAE, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None = None) -> Tensor:
     """Each image by way of its code: the decoded mean (loc) of its posterior, shape (n, 1, 28, 28).
 
-    `images` are as in `encode_images`, and so are the errors.
+    `images` and `labels` are as in `encode_images`, and so are the errors.
     """
-    return decode_images(model, encode_images(model, images).loc)
+    return decode_images(model, encode_images(model, images, labels=labels).loc, labels=labels)
 
 
 def posterior_draws(model: VAE, images: Tensor | np.ndarray, n: int, generator: torch.Generator) -> Samples:

@@ -7,7 +7,7 @@ from digitvae.augmentation import augmentation_labels, changed
 from digitvae.checkpoint import load_model, save_model
 from digitvae.config import Config
 from digitvae.errors import ConfigError, DataError, InputError
-from digitvae.generation import decode_images, encode_images, sample
+from digitvae.generation import decode_images, encode_images, reconstruct, sample
 from digitvae.models.vae import VAE
 from digitvae.objective import elbo_terms, iw_bound
 from digitvae.training import Trainer
@@ -66,6 +66,7 @@ def test_generation_takes_labels_in_batches_of_any_size(model, x):
     made = sample(model, 30, torch.Generator().manual_seed(0), torch.arange(30) % 10)
     assert made.images.shape == (30, 1, 28, 28)
     torch.testing.assert_close(decode_images(model, made.codes, 7, torch.arange(30) % 10), made.images)
+    torch.testing.assert_close(reconstruct(model, x, labels), decode_images(model, whole.loc, labels=labels))
     for wrong in (None, labels[:3], labels + 5):
         with pytest.raises(InputError, match="label"):
             encode_images(model, x, labels=wrong)

@@ -91,8 +91,14 @@ def digits() -> Splits:
 def make(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Make:
     """Trains a tiny run and writes its report."""
 
-    def made(*settings: str, splits: Splits = digits, epochs: int = 3, change: Callable[[Path], None] | None = None):
-        config: Config = load_recipe("map").with_settings([*TINY, f"epochs={epochs}", *settings])
+    def made(
+        *settings: str,
+        recipe: str = "map",
+        splits: Splits = digits,
+        epochs: int = 3,
+        change: Callable[[Path], None] | None = None,
+    ):
+        config: Config = load_recipe(recipe).with_settings([*TINY, f"epochs={epochs}", *settings])
         out = tmp_path_factory.mktemp("run") / "tiny"
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # more of them mostly wait for each other in a run as small as this
@@ -126,3 +132,15 @@ def unlabelled(make: Make, digits: Splits) -> Written:
         (out / "config.toml").write_text(config.replace("epochs = 2", "epochs = 9"))
 
     return make("latent_dim=3", "snapshots=[2]", splits=bare, epochs=2, change=plan_more)
+
+
+@pytest.fixture(scope="session")
+def told(make: Make) -> Written:
+    """A report on a model that is told the digit and how training digits were changed, with two snapshots."""
+    return make("latent_dim=4", "flow_layers=2", "flow_width=8", "snapshots=[1,2]", recipe="studio", epochs=2)
+
+
+@pytest.fixture(scope="session")
+def told_the_digit_alone(make: Make) -> Written:
+    """A report on a model that is told the digit only, with a Normal prior in one dimension, and one snapshot."""
+    return make("classes=10", "latent_dim=1", "snapshots=[1]", epochs=1)

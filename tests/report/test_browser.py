@@ -27,12 +27,12 @@ def opened(browser, written):
     faults: list[str] = []
     pages = []
 
-    def open_page(width: int = 1440, **context: object):
+    def open_page(width: int = 1440, report=written, **context: object):
         page = browser.new_page(viewport={"width": width, "height": 900}, **context)
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith(("data:", "file:")) else faults.append(r.url))
-        page.goto(written.run.report_file.as_uri())
+        page.goto(report.run.report_file.as_uri())
         pages.append(page)
         return page
 
@@ -46,8 +46,9 @@ def shown(page) -> list[str]:
     return page.eval_on_selector_all(".snapshot", "all => all.filter(e => e.offsetParent).map(e => e.id)")
 
 
-def test_all_pictures_are_drawn(opened) -> None:
-    page = opened()
+@pytest.mark.parametrize("name", ["written", "told"])
+def test_all_pictures_are_drawn(opened, name: str, request) -> None:
+    page = opened(report=request.getfixturevalue(name))
     page.get_by_role("button", name="Show all").click()
     page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
     page.evaluate("Promise.all(Array.from(document.images).map(i => { i.loading = 'eager'; return i.decode(); }))")
@@ -88,9 +89,9 @@ def test_a_link_opens_its_snapshot(opened) -> None:
     assert shown(page) == ["epoch-0002"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_scrolling_sideways(opened, scheme: str) -> None:
-    page = opened(width=375, color_scheme=scheme)
+@pytest.mark.parametrize(("name", "scheme"), [("written", "light"), ("written", "dark"), ("told", "light")])
+def test_a_phone_needs_no_scrolling_sideways(opened, name: str, scheme: str, request) -> None:
+    page = opened(width=375, report=request.getfixturevalue(name), color_scheme=scheme)
     page.get_by_role("button", name="Show all").click()
     page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375

@@ -27,7 +27,7 @@ from digitvae.structure import count_parameters
 FIGURES = ["grid", "losses", "map", "posterior", "posterior-plane", "reconstructions", "samples"]
 
 
-@pytest.fixture(params=["written", "unlabelled"])
+@pytest.fixture(params=["written", "unlabelled", "told", "told_the_digit_alone"])
 def any_report(request):
     return request.getfixturevalue(request.param)
 

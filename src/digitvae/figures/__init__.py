@@ -5,7 +5,7 @@ into bytes that depend on nothing but its content.
 """
 
 from digitvae.figures.animation import write_animation
-from digitvae.figures.maps import draw_classes, draw_clusters, draw_map, draw_paths, draw_posteriors
+from digitvae.figures.maps import draw_classes, draw_clusters, draw_map, draw_paths, draw_posteriors, draw_styles
 from digitvae.figures.races import draw_race
 from digitvae.figures.sheets import (
     draw_grid,
@@ -32,6 +32,7 @@ __all__ = [
     "draw_race",
     "draw_rows",
     "draw_samples",
+    "draw_styles",
     "draw_terms",
     "loss_limits",
     "to_png",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
@@ -17,6 +18,7 @@ from digitvae.figures.style import (
     GROUND,
     INK,
     PALETTE,
+    PEN,
     RED,
     UNLABELLED,
     WIDTH,
@@ -153,6 +155,38 @@ def draw_paths(codes: Array, paths: Sequence[tuple[str, Array, Array]], limit: f
     _square(axes, limit)
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1], labelpad=0)
+    return figure
+
+
+@styled
+def draw_styles(points: Array, values: Array, limit: float, names: tuple[str, str], value_name: str) -> Figure:
+    """Images as points, coloured by something that was measured on them, with the scale of the colours above.
+
+    Args:
+        points: Where they lie, shape (n, 2).
+        values: What was measured, shape (n,); a cross where NaN.
+        limit: Both axes go from -limit to limit.
+        names: What the two axes are called.
+        value_name: What was measured, and in which unit.
+    """
+    figure = new_figure(WIDTH * 1.06)
+    axes = figure.add_subplot()
+    known = np.isfinite(values)
+    _dots(axes, points[~known], marker="x", s=9, color=INK, linewidths=0.7)
+    # The outermost values would leave the others pale.
+    reach = float(np.quantile(np.abs(values[known]), 0.95)) if known.any() else 1.0
+    size = float(np.clip(9000 / max(len(points), 1), 3, 9))
+    colours = LinearSegmentedColormap.from_list("styles", [PEN, FAINT, RED])
+    across, up = points[known].T
+    shown = axes.scatter(
+        across, up, c=values[known], s=size, cmap=colours, vmin=-reach, vmax=reach, linewidths=0, rasterized=True
+    )
+    _square(axes, limit)
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1], labelpad=0)
+    bar = figure.colorbar(shown, ax=axes, location="top", shrink=0.6, aspect=30, pad=0.01, extend="both")
+    bar.set_label(value_name)
+    bar.outline.set_visible(False)
     return figure
 
 

@@ -178,7 +178,8 @@ def new_section(coded: Coded, train_images: Array, data: str, seed: int) -> NewS
         data: The caption of the data.
         seed: Seed of the run.
     """
-    made = sample(coded.model, MADE, stream(seed, "samples")).images
+    asked = np.arange(MADE) % coded.model.classes if coded.model.classes else None
+    made = sample(coded.model, MADE, stream(seed, "samples"), asked).images
     real = coded.validation.images[:MADE]
     found, apart = nearest_images(made, train_images)
     _, floor = nearest_images(real, train_images)

@@ -57,8 +57,8 @@ class Coded:
         return cls(
             epoch,
             model,
-            encode_images(model, splits.validation.images),
-            encode_images(model, reference.images).loc,
+            encode_images(model, splits.validation.images, labels=splits.validation.labels),
+            encode_images(model, reference.images, labels=reference.labels).loc,
             splits.validation,
             reference,
         )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from digitvae.config import Config
 from digitvae.figures import draw_losses, draw_terms
-from digitvae.report.parts import Picture, Table, listed, number, picture
+from digitvae.report.parts import Picture, Table, listed, number, percent, picture
 
 COLLAPSED = 0.01
 """A dimension with a lower rate than this, in nats per image, is said to have collapsed."""
@@ -206,9 +206,16 @@ def sound_words(config: Config, curves: Curves) -> list[str]:
     if config.data.augmentation:
         share = config.data.augmentation_until
         until = "" if share == 1 else f", over the first {100 * share:g} % of the steps"
+        some = config.data.augmentation_share
+        which = "each training digit is" if some == 1 else f"{percent(some, 0)} of the training digits are"
         words.append(
-            f"Augmentation of strength {config.data.augmentation:g}: each training digit is turned, slanted, scaled "
+            f"Augmentation of strength {config.data.augmentation:g}: {which} turned, slanted, scaled "
             f"and shifted a little, anew in every epoch{until}."
+        )
+    if config.model.augmentation_labels:
+        words.append(
+            "Beside the digit the model is told how each training digit was changed. Validation digits are told to be "
+            "unchanged, and so is all that is drawn."
         )
     if settings.weight_decay:
         words.append(f"Weight decay {settings.weight_decay:g} on the weight matrices (AdamW).")

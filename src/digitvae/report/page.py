@@ -16,7 +16,7 @@ from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.distributions import StandardNormal
 from digitvae.errors import RunError
-from digitvae.evaluation.clustering import NEIGHBORS, ClusterScores
+from digitvae.evaluation.clustering import NEIGHBORS
 from digitvae.figures import draw_samples, loss_limits, write_animation
 from digitvae.generation import decode_images
 from digitvae.report.between import new_section, paths_section
@@ -40,6 +40,8 @@ from digitvae.report.measured import measured_section
 from digitvae.report.parts import Picture, duration, image_uri, number, percent, picture
 from digitvae.report.snapshots import SnapshotSection, snapshot_section
 from digitvae.report.structure import networks
+from digitvae.report.styles import ribbon, styles_section
+from digitvae.report.told import LEFT_OUT, Measured, prior_words, told_snapshot
 from digitvae.report.words import RIVALS
 from digitvae.rundir import RunDirectory
 
@@ -75,32 +77,27 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         raise RunError(f"{run.path} has no snapshot yet; train it to the first of its snapshot epochs.")
     seed = config.training.seed
     data = f"{splits.title}, {len(splits.validation):,} validation digits"
-    coded, scores = [], []
+    coded = []
     for epoch in epochs:
-        notify(f"Looking at epoch {epoch}: codes and clusters")
+        notify(f"Looking at epoch {epoch}: codes")
         coded.append(Coded.load(run, epoch, splits))
-        scores.append(scores_of(coded[-1], seed))
-    limit, last_epoch = axis_limit(coded), int(curves.epochs[-1])
+    last, last_epoch = coded[-1], int(curves.epochs[-1])
     limits = loss_limits(curves.train["loss"], curves.validation["loss"])
-    snapshots = []
-    for each in coded:
-        notify(f"Drawing epoch {each.epoch}")
-        snapshots.append(snapshot_section(each, curves, limits, last_epoch, limit, data, seed))
-    last = coded[-1]
-    animation = _animation(snapshots)
-    notify("Moving codes: paths, features, neighbours")
-    page = {
+    told = config.model.classes > 0
+    make = _told_parts if told else _plain_parts
+    parts = make(coded, curves, limits, last_epoch, data, seed, notify)
+    animation = _animation(parts.snapshots, told)
+    page = parts.sections | {
         "title": f"{config.recipe}: a VAE of handwritten digits",
         "run": f"Recipe {config.recipe} · run {run.path.name} · {splits.title}",
         "headline": f"What a VAE learned from {manifest['data']['training']:,} handwritten digits",
         "lede": _lede(config, last),
-        "facts": _facts(curves, scores[-1], last, manifest),
+        "facts": _facts(curves, parts.fact, manifest),
         "notices": _notices(run, config, manifest, curves, splits),
-        "ribbon": _ribbon(last),
-        "snapshots_title": _count_title(len(snapshots)),
-        "snapshots_text": _snapshots_text(len(snapshots)),
-        "snapshots": snapshots,
-        "animation": None if animation is None else _animation_picture(animation, epochs, data),
+        "snapshots_title": _count_title(len(epochs)),
+        "snapshots_text": _snapshots_text(len(epochs)),
+        "snapshots": parts.snapshots,
+        "animation": None if animation is None else _animation_picture(animation, epochs, data, told),
         "learning": {
             "texts": fit_words(curves),
             "losses": losses_picture(losses_figure(curves, limits, last_epoch), curves, data),
@@ -108,9 +105,6 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
             "sound": sound_words(config, curves),
             "rates": rates_table(curves, data),
         },
-        "clusters": cluster_section(coded, scores, limit, data),
-        "between": paths_section(last, limit, data),
-        "features": features_section(last, data),
         "new": new_section(last, splits.train.images, data, seed),
         "gap": gap_section(config, last, splits, data),
         "measured": measured_section(run, splits),
@@ -119,7 +113,66 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         "made": how_made(run, config, manifest),
     }
     notify("Writing the page")
-    return Made(page, {section.epoch: section.files for section in snapshots}, animation)
+    return Made(page, {section.epoch: section.files for section in parts.snapshots}, animation)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What depends on whether the model is told the digit: snapshots, a fact for the top, and sections by name."""
+
+    snapshots: Sequence[SnapshotSection]
+    fact: dict[str, str] | None
+    sections: dict[str, Any]
+
+
+def _plain_parts(
+    coded: Sequence[Coded], curves: Curves, limits: tuple[float, float], last_epoch: int, data: str, seed: int,
+    notify: Callable[[str], None],
+) -> _Parts:  # fmt: skip
+    scores = []
+    for each in coded:
+        notify(f"Looking at epoch {each.epoch}: clusters")
+        scores.append(scores_of(each, seed))
+    limit, snapshots = axis_limit(coded), []
+    for each in coded:
+        notify(f"Drawing epoch {each.epoch}")
+        snapshots.append(snapshot_section(each, curves, limits, last_epoch, limit, data, seed))
+    notify("Moving codes: paths, features, neighbours")
+    last, vote = coded[-1], scores[-1]
+    sections = {
+        "ribbon": _ribbon(last),
+        "clusters": cluster_section(coded, scores, limit, data),
+        "between": paths_section(last, limit, data),
+        "features": features_section(last, data),
+        "styles": None,
+    }
+    words = f"of validation digits are named rightly by their {NEIGHBORS} nearest training codes"
+    return _Parts(snapshots, None if vote is None else _share(vote.neighbor_accuracy, words), sections)
+
+
+def _told_parts(
+    coded: Sequence[Coded], curves: Curves, limits: tuple[float, float], last_epoch: int, data: str, seed: int,
+    notify: Callable[[str], None],
+) -> _Parts:  # fmt: skip
+    last, snapshots, right = coded[-1], [], 0.0
+    measured = Measured.of(last)
+    for each in coded:
+        notify(f"Drawing epoch {each.epoch}")
+        section, right = told_snapshot(each, measured, curves, limits, last_epoch, data, seed)
+        snapshots.append(section)
+    notify("Changing styles and labels")
+    sections = {
+        "ribbon": ribbon(last, seed),
+        "clusters": None,
+        "between": None,
+        "features": None,
+        "styles": styles_section(last, data, seed),
+    }
+    return _Parts(snapshots, _share(right, "of digits drawn to order are read as what was asked for"), sections)
+
+
+def _share(value: float, words: str) -> dict[str, str]:
+    return {"value": percent(value).removesuffix(" %"), "unit": "%", "text": words}
 
 
 def _lede(config: Config, last: Coded) -> str:
@@ -128,12 +181,14 @@ def _lede(config: Config, last: Coded) -> str:
         f"A variational autoencoder squeezes each 28 × 28 image into {latent} number{'s' if latent > 1 else ''} and "
         "learns to draw digits from them. "
     )
+    if config.model.classes:
+        return text + "It is told which digit each image is, so the numbers are free to say how it is written."
     if last.validation.labels is not None:
         return text + "It was never told which digit is which."
     return text + "These images have no labels, so what asks for classes is left out."
 
 
-def _facts(curves: Curves, scores: ClusterScores | None, last: Coded, manifest: dict[str, Any]) -> list[dict[str, str]]:
+def _facts(curves: Curves, fact: dict[str, str] | None, manifest: dict[str, Any]) -> list[dict[str, str]]:
     validation, best = curves.validation["loss"], curves.best
     lowest = "" if best == len(validation) - 1 else f"; lowest {validation[best]:.2f} after epoch {curves.epochs[best]}"
     facts = [
@@ -143,14 +198,8 @@ def _facts(curves: Curves, scores: ClusterScores | None, last: Coded, manifest: 
             "text": f"validation loss per image after epoch {curves.epochs[-1]}{lowest}",
         }
     ]
-    if scores is not None:
-        facts.append(
-            {
-                "value": percent(scores.neighbor_accuracy).removesuffix(" %"),
-                "unit": "%",
-                "text": f"of validation digits are named rightly by their {NEIGHBORS} nearest training codes",
-            }
-        )
+    if fact is not None:
+        facts.append(fact)
     sessions = manifest["sessions"]
     seconds = sum(session.get("seconds", 0) for session in sessions)
     value, _, unit = duration(seconds).partition(" ")
@@ -187,7 +236,9 @@ def _notices(run: RunDirectory, config: Config, manifest: dict[str, Any], curves
         notices.append(collapsed)
     if splits.validation.labels is None:
         notices.append("These digits have no labels: class colours, clusters and votes are left out.")
-    if config.model.latent_dim > 2:
+    if config.model.classes:
+        notices.append(LEFT_OUT)
+    elif config.model.latent_dim > 2:
         notices.append(
             f"The model has {config.model.latent_dim} latent dimensions. Maps and grids show the first two; clusters, "
             "votes, paths and support use all of them."
@@ -229,24 +280,25 @@ def _snapshots_text(count: int) -> str:
     )
 
 
-def _animation(snapshots: Sequence[SnapshotSection]) -> bytes | None:
+def _animation(snapshots: Sequence[SnapshotSection], told: bool) -> bytes | None:
     if len(snapshots) < 2:
         return None
-    frames = [[section.files["grid.png"], section.files["map.png"]] for section in snapshots]
+    left = "samples.png" if told else "grid.png"
+    frames = [[section.files[left], section.files["map.png"]] for section in snapshots]
     return write_animation(frames, [f"epoch {section.epoch}" for section in snapshots])
 
 
-def _animation_picture(animation: bytes, epochs: Sequence[int], data: str) -> Picture:
+def _animation_picture(animation: bytes, epochs: Sequence[int], data: str, told: bool) -> Picture:
     with Image.open(io.BytesIO(animation)) as image:
         width, height = image.size
+    left, short = ("the digits drawn to order",) * 2 if told else ("the decoded latent plane", "the decoded plane")
     return Picture(
         image_uri(animation, "gif"),
         width,
         height,
         "Animation",
-        f"Animation over the epochs {', '.join(map(str, epochs))}: the decoded latent plane beside the map of the "
-        "validation digits.",
-        f"The decoded plane and the map at each snapshot; also in snapshots/training.gif. {data}.",
+        f"Animation over the epochs {', '.join(map(str, epochs))}: {left} beside the map of the validation digits.",
+        f"{short.capitalize()} and the map at each snapshot; also in snapshots/training.gif. {data}.",
         ink=False,
     )
 
@@ -265,6 +317,8 @@ def _networks(last: Coded) -> dict[str, Any]:
         + ". Each bar's width is the logarithm of how many values the layer gives out: the encoder narrows to the "
         "code, the decoder widens again."
     )
+    if last.model.classes:
+        text += prior_words(last)
     return {"text": text, "parts": [encoder, decoder]}
 
 
@@ -272,6 +326,9 @@ def _theory(config: Config, last: Coded) -> dict[str, Any]:
     return {
         "bernoulli": config.model.likelihood == "bernoulli",
         "grey": config.data.binarization == "none",
+        "told": config.model.classes > 0,
+        "changes": config.model.augmentation_labels,
+        "flow": config.model.prior == "flow",
         "normal_prior": isinstance(last.model.prior, StandardNormal),
         "beta": f"{config.training.beta:g}",
         "encoder": last.model.encoder is not None,

@@ -66,7 +66,7 @@ def snapshot_section(
         seed: Seed of the run; samples and draws have the same noise in all snapshots.
     """
     so_far = curves.until(coded.epoch)
-    drawn = [_grid(coded), _map(coded, limit, data), _samples(coded, seed), _reconstructions(coded, data)]
+    drawn = [_grid(coded), _map(coded, limit, data), _samples(coded, seed), reconstructions(coded, data)]
     rows, ellipses, kept = _posteriors(coded, limit, data, seed)
     drawn += [rows, ellipses]
     files = {f"{d.name}.png": to_png(d.figure, dpi=130) for d in drawn}
@@ -86,7 +86,9 @@ def snapshot_section(
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class Drawn:
+    """A figure of a snapshot, the name of its file and its words, as `Picture` has them."""
+
     name: str
     figure: Figure
     title: str
@@ -95,7 +97,7 @@ class _Drawn:
     tables: Sequence[Table] = ()
 
 
-def _grid(coded: Coded) -> _Drawn:
+def _grid(coded: Coded) -> Drawn:
     latent = coded.model.latent_dim
     if latent == 1:
         axis = np.linspace(-EXTENT, EXTENT, STEPS)
@@ -107,7 +109,7 @@ def _grid(coded: Coded) -> _Drawn:
         what = f"{STEPS} × {STEPS} codes from −4 to 4 on each axis, decoded: what the model draws at each place."
         if latent > 2:
             what += f" These are the first two of {latent} latent dimensions; the others are held at 0 and not shown."
-    return _Drawn(
+    return Drawn(
         "grid",
         draw_grid(images, axis, coded.names),
         "The latent plane, decoded" if latent > 1 else "The latent line, decoded",
@@ -117,7 +119,7 @@ def _grid(coded: Coded) -> _Drawn:
     )
 
 
-def _map(coded: Coded, limit: float, data: str) -> _Drawn:
+def _map(coded: Coded, limit: float, data: str) -> Drawn:
     codes, labels = plane(coded.codes), coded.validation.labels
     latent = coded.model.latent_dim
     outside = int((np.abs(codes).max(1) > limit).sum())
@@ -131,7 +133,7 @@ def _map(coded: Coded, limit: float, data: str) -> _Drawn:
     caption += f" Same axes in all snapshots; {_outside(outside)}. {data}."
     tables = [_codes_table(coded, data)]
     classes = "" if labels is None else ", coloured by digit and named where their points are densest"
-    return _Drawn(
+    return Drawn(
         "map",
         draw_map(codes, labels, limit, coded.names, prior=normal),
         "Validation digits in the latent plane",
@@ -166,10 +168,10 @@ def _codes_table(coded: Coded, data: str) -> Table:
     return Table("Numbers: map", f"Where the codes of each digit lie. {data}.", head, rows)
 
 
-def _samples(coded: Coded, seed: int) -> _Drawn:
+def _samples(coded: Coded, seed: int) -> Drawn:
     images = pixels(sample(coded.model, 64, stream(seed, "samples")).images)
     prior = "the standard Normal prior" if isinstance(coded.model.prior, StandardNormal) else "the learned prior"
-    return _Drawn(
+    return Drawn(
         "samples",
         draw_samples(images, 8),
         "Random samples",
@@ -178,7 +180,8 @@ def _samples(coded: Coded, seed: int) -> _Drawn:
     )
 
 
-def _reconstructions(coded: Coded, data: str) -> _Drawn:
+def reconstructions(coded: Coded, data: str) -> Drawn:
+    """Validation digits above what the model makes of them; one that is told the digit is given their labels."""
     chosen = coded.examples()
     labels = coded.validation.labels
     if labels is not None:
@@ -186,16 +189,18 @@ def _reconstructions(coded: Coded, data: str) -> _Drawn:
     else:
         chosen = list(range(min(20, len(coded.validation))))
     real = coded.validation.images[chosen]
-    return _Drawn(
+    given = None if labels is None else labels[chosen]
+    told = ", which is told the digit as the encoder is," if coded.model.classes else ""
+    return Drawn(
         "reconstructions",
-        draw_pairs(unit(real), pixels(reconstruct(coded.model, real)), ("real", "rebuilt")),
+        draw_pairs(unit(real), pixels(reconstruct(coded.model, real, given)), ("real", "rebuilt")),
         "Reconstructions",
         f"{len(chosen)} validation digits, each above the image decoded from its code after epoch {coded.epoch}.",
-        f"Validation digits above what the decoder makes of their posterior means. {data}.",
+        f"Validation digits above what the decoder{told} makes of their posterior means. {data}.",
     )
 
 
-def _posteriors(coded: Coded, limit: float, data: str, seed: int) -> tuple[_Drawn, _Drawn, float | None]:
+def _posteriors(coded: Coded, limit: float, data: str, seed: int) -> tuple[Drawn, Drawn, float | None]:
     """Draws from the posterior of one digit per class: as images, and as ellipses in the plane; and how many keep
     their class over many digits.
     """
@@ -216,7 +221,7 @@ def _posteriors(coded: Coded, limit: float, data: str, seed: int) -> tuple[_Draw
             f"{len(coded.reference):,}) have it. Over {judged:,} validation digits, {DRAWS} draws each: "
             f"{percent(overall)}."
         )
-    rows = _Drawn(
+    rows = Drawn(
         "posterior",
         draw_posterior_draws(unit(coded.validation.images[chosen]), images, names, shares),
         "New digits of the same class" if each is not None else "Draws from the posterior",
@@ -229,7 +234,7 @@ def _posteriors(coded: Coded, limit: float, data: str, seed: int) -> tuple[_Draw
         ),
         f"One validation digit per class, the first, and {DRAWS} draws from its posterior.{said} {data}.",
     )
-    ellipses = _Drawn(
+    ellipses = Drawn(
         "posterior-plane",
         draw_posteriors(
             plane(coded.codes),
