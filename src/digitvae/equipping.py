@@ -104,6 +104,7 @@ def calibrated(
     real = compared(measure(images[order]), who, labels)
     every = np.stack([along(knobs, place) for place in range(len(UNITS))])
     raised = np.zeros((len(UNITS), 2))  # in all digits alike, and in those of one class beside that
+    settled = []
     for round_number in range(ROUNDS):
         notify(f"calibrating hands, {round_number + 1} of {ROUNDS}")
         adjusted = _raised(hands, every, raised)
@@ -112,8 +113,10 @@ def calibrated(
         noise = people[who, labels] + adjusted.noise(np.zeros_like(people[0]), labels, rng)
         made = compared(measure(drawn(studio, noise, labels)), who, labels)
         goal, got = (np.array([[c.cross_class, c.same_class - c.cross_class] for c in each]) for each in (real, made))
-        raised += (goal - got) * min(1.0, 4 / (1 + round_number))  # ever smaller: each round's hands are drawn anew
-    return _raised(hands, every, raised)
+        raised = raised + (goal - got) * min(1.0, 4 / (1 + round_number))  # ever smaller: each round's hands are new
+        settled.append(raised)
+    # Correlations of one round's hands are uncertain by some .03: the mean of the later rounds is less so.
+    return _raised(hands, every, np.mean(settled[ROUNDS // 2 :], axis=0))
 
 
 def compared(measured: Morphometry, hands: Groups, labels: Groups) -> list[Consistency]:
