@@ -216,7 +216,7 @@ def test_the_baseline_is_the_mean_of_five_draws(splits_5k):
     train, real = splits_5k.train.subset(slice(400)), splits_5k.test.subset(slice(100))
     draws = [sample_measures(pca_gaussian(train, 100, seed).images, train, real) for seed in range(5)]
     means = {m.name: m for m in with_more_draws(draws[0], train, real)}
-    for name in ("nearest is trained on (pixels)", "near-duplicates (reader features)"):
+    for name in ("nearest is trained on (pixels)", "nearest is trained on (reader features)"):
         shares = [m.value for measures in draws for m in measures if m.name == name]
         assert means[name].value == pytest.approx(np.mean(shares))
         assert means[name].spread == pytest.approx(np.std(shares, ddof=1))

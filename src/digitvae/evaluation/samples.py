@@ -151,22 +151,33 @@ def copy_audit(generated: Tensor, train: Tensor, other: Tensor) -> CopyAudit:
     if len(train) < len(other):
         raise InputError(f"The copy audit needs as many training digits as other digits, {len(other):,} or more.")
     to_train, match = _nearest(generated, train)
-    to_as_many, _ = _nearest(generated, train[: len(other)])
-    to_other, _ = _nearest(generated, other)
     floor, _ = _nearest(other, train)
     limit = float(torch.quantile(floor, NEAR_DUPLICATE))
-    # Of equally near ones half count as training digits.
-    share = float(((to_as_many < to_other).double() + 0.5 * (to_as_many == to_other).double()).mean())
+    share = train_share(generated, train, other)
     error = 1.96 * math.sqrt(share * (1 - share) / len(generated))
     worst = to_train.argsort()[:10]
     duplicates = float((to_train < limit).double().mean())
     return CopyAudit(share, error, duplicates, limit, worst.numpy(), match[worst].numpy())
 
 
+def train_share(generated: Tensor, train: Tensor, other: Tensor) -> float:
+    """Share of generated digits whose nearest, of as many training digits as others, is a training digit."""
+    to_train, _ = _nearest(generated, train[: len(other)])
+    to_other, _ = _nearest(generated, other)
+    # Of equally near ones half count as training digits.
+    return float(((to_train < to_other).double() + 0.5 * (to_train == to_other).double()).mean())
+
+
 def _nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """Distance of each point to the nearest of the others, and which that is."""
     found = [torch.cdist(part, others).min(1) for part in torch.split(points, 1000)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def audit_spaces() -> dict[str, Callable[[Array], Tensor]]:
+    """Where the copy audit looks for the nearest digit: images to points, by name."""
+    reader, _ = frozen("reader")
+    return {"pixels": pixels, "reader features": lambda images: digit_features(reader, images)}
 
 
 def pixels(images: Tensor | Array) -> Tensor:
@@ -204,14 +215,7 @@ def sample_measures(images: Array, train: Digits, real: Digits) -> list[Measure]
     measures.append(
         Measure("rarest class", counts.min() / n, "share", _RAREST, n, settings={"counts": counts.tolist()})
     )
-    return measures + audit_measures(images, train, real)
-
-
-def audit_measures(images: Array, train: Digits, real: Digits) -> list[Measure]:
-    """The copy audit of a set of images, in pixels and in reader features; arguments as in `sample_measures`."""
-    reader, _ = frozen("reader")
-    measures, n = [], len(images)
-    for where, as_points in (("pixels", pixels), ("reader features", lambda part: digit_features(reader, part))):
+    for where, as_points in audit_spaces().items():
         audit = copy_audit(*(as_points(part) for part in (images, train.images, real.images)))
         settings = {"error": audit.error, "training digits": len(real), "worst": audit.worst.tolist()}
         settings["worst_matches"] = audit.matches.tolist()

@@ -19,7 +19,7 @@ from digitvae.evaluation.clustering import cluster_measures
 from digitvae.evaluation.density import Effort, density_measures, outlier_measures
 from digitvae.evaluation.measures import Measure
 from digitvae.evaluation.rivals import class_means, pca_gaussian
-from digitvae.evaluation.samples import audit_measures, classification_accuracy, sample_measures
+from digitvae.evaluation.samples import audit_spaces, classification_accuracy, sample_measures, train_share
 from digitvae.evaluation.smoothness import can_be_mapped, map_measures
 from digitvae.generation import encode_images, sample
 from digitvae.models.vae import VAE
@@ -121,20 +121,21 @@ def evaluate_model(
 
 
 def with_more_draws(measures: Sequence[Measure], train: Digits, judged: Digits) -> list[Measure]:
-    """The baseline's measures, those of the copy audit as means over `BASELINE_DRAWS` sets, of which they are one."""
-    drawn = (pca_gaussian(train, len(judged), seed).images for seed in range(1, BASELINE_DRAWS))
-    audits = [{m.name: m.value for m in audit_measures(images, train, judged)} for images in drawn]
-    means = []
+    """The measures of one of the baseline's sets; shares of nearest digits are means over `BASELINE_DRAWS` of them."""
+    more = [pca_gaussian(train, len(judged), seed).images for seed in range(1, BASELINE_DRAWS)]
+    shares = {}
+    for where, as_points in audit_spaces().items():
+        known, unknown = as_points(train.images[: len(judged)]), as_points(judged.images)
+        shares[where] = [train_share(as_points(images), known, unknown) for images in more]
+    found = []
     for measure in measures:
-        if measure.name in audits[0]:
-            values = [measure.value, *(audit[measure.name] for audit in audits)]
-            settings = measure.settings
-            if "error" in settings:
-                settings = settings | {"error": settings["error"] / math.sqrt(len(values))}
-            about = (measure.unit, measure.definition, measure.n)
-            measure = Measure.repeated(measure.name, values, "draws", *about, **settings)
-        means.append(measure)
-    return means
+        for where, others in shares.items():
+            if measure.name == f"nearest is trained on ({where})":
+                settings = measure.settings | {"error": measure.settings["error"] / math.sqrt(BASELINE_DRAWS)}
+                about = ("draws", measure.unit, measure.definition, measure.n)
+                measure = Measure.repeated(measure.name, [measure.value, *others], *about, **settings)
+        found.append(measure)
+    return found
 
 
 def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, Any]:
