@@ -1,8 +1,8 @@
 """Write down the versions that the tests have passed with: ``tests/constraints.txt``, which `make test` installs by.
 
-Left out are torch and what its CUDA builds bring (which build is wanted differs from machine to machine), digitvae itself
-and setuptools. Constraints only bind what is installed anyway, so those for packages that another Python does not need
-do no harm there.
+Left out are torch and what its CUDA builds bring (which build is wanted differs from machine to machine), digitvae
+itself and setuptools. Constraints only bind what is installed anyway, so those for packages that another Python does
+not need do no harm there.
 
 Usage: python -m benchmarks.lock
 """

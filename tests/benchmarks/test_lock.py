@@ -1,4 +1,4 @@
-"""The lock of the tests: whole, in keeping with pyproject.toml, and found by following what packages say of themselves."""
+"""The lock of the tests is whole and keeps to pyproject.toml; what it holds is found by following requirements."""
 
 import re
 import sys
