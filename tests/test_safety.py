@@ -18,9 +18,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from tests.test_cli import digitvae
 
-from digitvae.checkpoint import load_model, load_state, save_model, save_state
+from digitvae.checkpoint import _digest, load_model, load_state, save_model, save_state
 from digitvae.config import Config, load_recipe
 from digitvae.data import load_digits
 from digitvae.errors import ConfigError, DataError, DigitVAEError, RunError
@@ -179,6 +180,16 @@ def test_a_mutated_state_is_refused(tmp_path, changes, cut):
         return
     assert torch.equal(read["w"], tensors["w"])
     assert facts == {"epoch": 2}
+
+
+@pytest.mark.parametrize("facts", [None, "[1", "7", "[" * 100_000], ids=["none", "torn", "a number", "nested"])
+def test_a_state_with_a_right_checksum_and_wrong_facts_is_refused(tmp_path, facts):
+    """Found by fuzzing, which learns checksums from the comparison with them."""
+    tensors, text = {"w": torch.arange(6.0)}, facts or ""
+    said = {"format": "1", "sha256": _digest(tensors, text)} | ({} if facts is None else {"facts": facts})
+    save_file(tensors, tmp_path / "training.safetensors", said)
+    with pytest.raises(RunError, match="is damaged"):
+        load_state(tmp_path / "training.safetensors")
 
 
 @given(**mutations)
