@@ -8,7 +8,7 @@ TORCH := torch>=2.9,<2.14
 CONSTRAINTS ?= tests/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all check lock docs bench results clean
+.PHONY: help install demo test test-slow test-all check lock docs bench matrix licences fuzz results clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -55,6 +55,16 @@ docs: $(VENV)/.installed-dev ## Build the documentation site into build/docs; wa
 
 bench: $(VENV)/.installed-dev ## Run all benchmarks (needs MNIST: set DIGITVAE_DATA, or let it be downloaded)
 	$(BIN)/python -m benchmarks
+
+matrix: $(VENV)/.installed-dev ## Run the quick tests with the oldest and the newest dependencies allowed
+	$(BIN)/python -m benchmarks.dependencies
+
+licences: $(VENV)/.installed-dev ## List the licence of every dependency, and what is known against it
+	$(BIN)/python -m benchmarks.licences
+
+fuzz: $(VENV)/.installed-dev ## Fuzz every reader of files, 10 minutes in all
+	$(PIP) install --quiet atheris
+	$(BIN)/python -m benchmarks.fuzz
 
 results: $(VENV)/.installed-dev ## Write the tables of README and docs from benchmarks/results/*.json
 	$(BIN)/python -m benchmarks.tables
