@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--only", choices=SETS)
     parser.add_argument("tests", nargs="*", metavar="TESTS")
     asked = parser.parse_args()
-    found = before()
+    found: dict[str, Any] = {}
     today = {"date": datetime.now(UTC).date().isoformat()}
     for python in PYTHONS:
         reason = reason_not_to_run(python)
@@ -137,8 +137,9 @@ def main() -> None:
                 found[f"{python} {kind}"] = {**today, "not_run": reason}
             elif asked.only in (None, kind):
                 found[f"{python} {kind}"] = {**today, "tests": asked.tests, **measure(python, kind, asked.tests)}
-            else:
-                found.setdefault(f"{python} {kind}", {**today, "not_run": "not yet"})
+    earlier = before()  # read late: another call may have written by now
+    for name in (f"{python} {kind}" for python in PYTHONS for kind in SETS):
+        found.setdefault(name, earlier.get(name, {**today, "not_run": "not yet"}))
     rows = [row(python, kind, found[f"{python} {kind}"]) for python in PYTHONS for kind in SETS]
     finish("dependencies", "python -m benchmarks.dependencies", {"found": found}, COLUMNS, rows)
     if any(one.get("failed") for one in found.values()):
