@@ -14,7 +14,7 @@ from benchmarks.common import RESULTS
 ROOT = Path(__file__).parent.parent
 PLACES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("results", "explorer", "scikit-learn", "vae-and-gan", "scaling")),
+    *(f"docs/{name}.md" for name in ("results", "explorer", "scikit-learn", "vae-and-gan", "scaling", "dependencies")),
 )
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

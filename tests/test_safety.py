@@ -18,9 +18,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from tests.test_cli import digitvae
 
-from digitvae.checkpoint import load_model, load_state, save_model, save_state
+from digitvae.checkpoint import _digest, load_model, load_state, save_model, save_state
 from digitvae.config import Config, load_recipe
 from digitvae.data import load_digits
 from digitvae.errors import ConfigError, DataError, DigitVAEError, RunError
@@ -181,6 +182,16 @@ def test_a_mutated_state_is_refused(tmp_path, changes, cut):
     assert facts == {"epoch": 2}
 
 
+@pytest.mark.parametrize("facts", [None, "[1", "7", "[" * 100_000], ids=["none", "torn", "a number", "nested"])
+def test_a_state_with_a_right_checksum_and_wrong_facts_is_refused(tmp_path, facts):
+    """Found by fuzzing, which learns checksums from the comparison with them."""
+    tensors, text = {"w": torch.arange(6.0)}, facts or ""
+    said = {"format": "1", "sha256": _digest(tensors, text)} | ({} if facts is None else {"facts": facts})
+    save_file(tensors, tmp_path / "training.safetensors", said)
+    with pytest.raises(RunError, match="is damaged"):
+        load_state(tmp_path / "training.safetensors")
+
+
 @given(**mutations)
 @fuzz
 def test_a_mutated_recipe_is_read_or_refused(tmp_path, changes, cut):
@@ -237,6 +248,50 @@ def test_a_recipe_that_claims_far_more_than_the_file_holds_takes_no_memory(folde
     with pytest.raises((RunError, ConfigError)):
         load_model(folder)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+
+
+def array_file(descr, shape, body=b""):
+    """An array as NumPy keeps it, with any header."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        array_file("'<f8'", "(10**9,"),  # found by fuzzing: NumPy's reader ends with an error of Python's tokenizer
+        array_file("'<f8'", "(1000000000000, 4)"),
+        array_file("'<f8'", "(10, 5)", bytes(400)),
+        array_file("'<f8'", "(10, 4)", np.full(40, np.nan).tobytes()),
+        array_file("'|S8'", "(10, 4)", bytes(320)),
+    ],
+    ids=["torn header", "claims terabytes", "another shape", "no numbers", "text"],
+)
+def test_parts_of_a_studio_with_odd_arrays_are_refused(content, studio_folder, tmp_path):
+    shutil.copytree(studio_folder, tmp_path / "model")
+    for part, names in {"hands": ("shared", "mean", "scale"), "knobs": ("slopes",)}.items():
+        with zipfile.ZipFile(tmp_path / "model" / f"{part}.npz", "w") as archive:
+            for name in names:
+                archive.writestr(f"{name}.npy", content)
+    studio = Studio(tmp_path / "model")
+    with pytest.raises(RunError, match=r"hands\.npz is missing or damaged"):
+        studio.hands  # noqa: B018
+    with pytest.raises(RunError, match=r"knobs\.npz is missing or damaged"):
+        Knobs.load(studio)
+
+
+def test_a_part_of_a_studio_that_is_one_array_is_refused(studio_folder, tmp_path):
+    shutil.copytree(studio_folder, tmp_path / "model")
+    (tmp_path / "model" / "hands.npz").write_bytes(array_file("'<f8'", "(1,)", bytes(8)))
+    with pytest.raises(RunError, match=r"hands\.npz is missing or damaged"):
+        Studio(tmp_path / "model").hands  # noqa: B018
+
+
+def test_a_recipe_nested_without_end_has_no_checksum(studio_folder, tmp_path):
+    shutil.copytree(studio_folder, tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text('{"sha256":' + "[" * 100_000)
+    with pytest.raises(RunError, match=r"config\.json is missing or damaged"):
+        Studio(tmp_path / "model").weights_sha256  # noqa: B018
 
 
 def test_a_safetensors_header_that_claims_too_much(folder):

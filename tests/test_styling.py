@@ -135,7 +135,7 @@ def test_blank_images_and_bad_ways_are_refused(bars, knobs, studio_tiny):
 def test_knobs_are_kept_beside_the_model(studio_tiny, knobs, tmp_path):
     assert Knobs.load(studio_tiny).slopes.shape == (10, 3, 4)
     knobs.save(tmp_path)
-    studio = type("Elsewhere", (), {"folder": tmp_path})()
+    studio = type("Elsewhere", (), {"folder": tmp_path, "latent_dim": 4})()
     np.testing.assert_array_equal(Knobs.load(studio).slopes, knobs.slopes)
     (tmp_path / "knobs.npz").write_bytes(b"torn")
     with pytest.raises(RunError, match="damaged"):

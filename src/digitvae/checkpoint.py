@@ -145,7 +145,10 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunError(f"{path} is not a training state of this version.")
     if metadata.get("sha256") != _digest(tensors, metadata.get("facts", "")):
         raise RunError(f"{path} does not match its checksum; start the run again.")
-    return tensors, json.loads(metadata["facts"])
+    try:
+        return tensors, dict(json.loads(metadata["facts"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path) from error
 
 
 def replace_folder(new: Path, old: Path) -> None:

@@ -167,10 +167,14 @@ def _run(path: Path, values: Tensor, label: Tensor | None, chunk: int = 1000) ->
 
 
 def _quantize(source: Path, target: Path, exclude: list[str]) -> None:
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model = onnx.load(source)
+    # Without the shapes noted in it: older releases of onnxruntime turn weights round, then find these wrong.
+    del model.graph.value_info[:]
     with _no_advice():
-        quantize_dynamic(source, target, DENSE, True, weight_type=QuantType.QInt8, nodes_to_exclude=exclude)
+        quantize_dynamic(model, target, DENSE, True, weight_type=QuantType.QInt8, nodes_to_exclude=exclude)
 
 
 @contextlib.contextmanager

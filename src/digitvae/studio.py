@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from digitvae.errors import InputError, RunError
+from digitvae.data.formats import read_arrays
+from digitvae.errors import DataError, InputError, RunError
 from digitvae.models.hands import Hands
 from digitvae.rundir import find_model
 
@@ -113,14 +113,9 @@ class Studio:
         Raises:
             RunError: If the folder has none, or they are damaged.
         """
-        path = self.folder / "hands.npz"
-        try:
-            with np.load(path, allow_pickle=False) as there:
-                return Hands(*(there[name] for name in ("shared", "mean", "scale")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise RunError(
-                f"{path} is missing or damaged; install digitvae again, or export the model anew."
-            ) from error
+        latent = self.latent_dim
+        shapes = {"shared": (CLASSES, latent) * 2, "mean": (CLASSES, latent), "scale": (CLASSES, latent, latent)}
+        return Hands(**read_part(self.folder / "hands.npz", shapes))
 
     @property
     def weights_sha256(self) -> str:
@@ -132,10 +127,8 @@ class Studio:
         path = self.folder / "config.json"
         try:
             return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{path} is missing or damaged; install digitvae again, or export the model anew."
-            ) from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise _damaged_part(path) from error
 
     def draw(self, noise: Floats, labels: Integers | Floats) -> Images:
         """Draw digits.
@@ -326,6 +319,29 @@ def stream(seed: int, kind: str, number: int) -> np.random.Generator:
     if not 0 <= seed < 2**63:
         raise InputError(f"The seed must be a whole number from 0 to 2^63 - 1, not {seed}.")
     return np.random.Generator(np.random.Philox(key=np.array([seed, (_STREAMS[kind] << 48) + number], np.uint64)))
+
+
+def read_part(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of a part of a model folder, such as ``hands.npz``.
+
+    Args:
+        path: The part.
+        shapes: The arrays' names, and the shape that each must have.
+
+    Raises:
+        RunError: If it is missing or damaged, or holds anything but finite numbers in these shapes.
+    """
+    try:
+        arrays = read_arrays(path, tuple(shapes))
+    except DataError as error:
+        raise _damaged_part(path) from error
+    if any(arrays[name].shape != shape or not np.isfinite(arrays[name]).all() for name, shape in shapes.items()):
+        raise _damaged_part(path)
+    return arrays
+
+
+def _damaged_part(path: Path) -> RunError:
+    return RunError(f"{path} is missing or damaged; install digitvae again, or export the model anew.")
 
 
 def _session(path: Path, threads: int) -> InferenceSession:

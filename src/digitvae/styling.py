@@ -6,7 +6,6 @@ digit still; how far that holds is measured in `benchmarks/control.py`.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from digitvae.errors import InputError, RunError
+from digitvae.errors import InputError
 from digitvae.morphometry import Morphometry, measure
-from digitvae.studio import CLASSES, Floats, Images, Integers, Studio
+from digitvae.studio import CLASSES, Floats, Images, Integers, Studio, read_part
 
 UNITS = {"slant": 9.0, "thickness": 0.5, "width": 2.5}
 """The knobs, and a step of each: about the spread within one writer's digits, in degrees and pixels."""
@@ -83,14 +82,8 @@ class Knobs:
         Raises:
             RunError: If its folder has none, or they are damaged.
         """
-        path = studio.folder / "knobs.npz"
-        try:
-            with np.load(path, allow_pickle=False) as there:
-                return cls(there["slopes"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise RunError(
-                f"{path} is missing or damaged; install digitvae again, or export the model anew."
-            ) from error
+        shape = (CLASSES, len(UNITS), studio.latent_dim)
+        return cls(**read_part(studio.folder / "knobs.npz", {"slopes": shape}))
 
     def save(self, folder: Path) -> None:
         """Write ``knobs.npz`` into a model folder."""

@@ -43,7 +43,7 @@ image has pixels may have more."""
 def stream_seed(seed: int, name: str) -> int:
     """The seed of one named random stream of a run: streams of one run, and of two runs, are unrelated."""
     state = np.random.SeedSequence([seed, *name.encode()]).generate_state(1, np.uint64)
-    return int(state[0] >> 1)
+    return int(state[0]) >> 1
 
 
 @dataclass

@@ -100,6 +100,22 @@ def test_decompression_bombs_are_refused_unread(size):
         read_picture(png_claiming(*size), "bomb.png")
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "RGBA"])
+def test_a_png_that_claims_more_than_its_bytes_can_hold_is_refused_unread(mode):
+    """Found by fuzzing: Pillow makes a picture of the size that is claimed, and lets missing rows be black."""
+    small = saved(Image.new(mode, (40, 40), 1), "PNG")
+    header = struct.pack(">4sII", b"IHDR", 7000, 7000) + small[24:29]
+    claims = small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
+    with pytest.raises(DataError, match="claims more pixels than it can hold"):
+        read_picture(claims, "it")
+    assert read_picture(small, "it").shape == (40, 40)
+
+
+def test_a_png_may_be_as_dense_as_deflate_can_make_it():
+    for mode in ("1", "L", "P", "LA", "RGB", "RGBA", "I;16"):
+        assert read_picture(saved(Image.new(mode, (3000, 3000)), "PNG", compress_level=9), "it").shape == (3000, 3000)
+
+
 def test_what_is_no_picture_is_refused_by_name(few):
     picture = Image.fromarray(few.images[0])
     good = saved(picture, "PNG")

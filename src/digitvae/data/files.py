@@ -13,6 +13,9 @@ from digitvae.errors import DataError, RunError
 MAX_BYTES = 2**30
 """The most that one array or file may take in memory: 1 GiB, or 1.3 million digits."""
 
+MAX_DEFLATE_RATIO = 1032
+"""Deflate cannot shrink anything more often than this: the size of a gzip or PNG file bounds what it can hold."""
+
 _CHUNK = 2**20
 
 

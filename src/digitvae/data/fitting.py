@@ -219,7 +219,7 @@ def _shade(tones: Tones, near: float) -> Tones:
     ring = _ring(tones)
     places = np.stack([np.ones_like(ring), _ring(rows), _ring(columns)], axis=1)
     is_paper = np.abs(ring - np.median(ring)) <= near
-    level, down, across = np.linalg.lstsq(places[is_paper], ring[is_paper])[0]
+    level, down, across = np.linalg.lstsq(places[is_paper], ring[is_paper], rcond=None)[0]
     plane: Tones = level + down * rows + across * columns
     return plane
 

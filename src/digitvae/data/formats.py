@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from digitvae.data.files import MAX_BYTES, Readable, open_file, read_at_most, write_aside
+from digitvae.data.files import MAX_BYTES, MAX_DEFLATE_RATIO, Readable, open_file, read_at_most, write_aside
 from digitvae.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -25,8 +25,6 @@ Array = npt.NDArray[Any]
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _IDX_CODES = {np.dtype(text).newbyteorder("="): code for code, text in _IDX_TYPES.items()}
 _MAX_AXES = 4
-# Deflate cannot shrink anything more than 1,032 times, so a gzip file's size bounds what it can hold.
-_MAX_DEFLATE_RATIO = 1032
 
 
 def read_idx(path: str | Path) -> Array:
@@ -59,7 +57,7 @@ def idx_content(file: IO[bytes], name: str) -> bytearray:
     try:
         if zipped:
             with gzip.open(file) as stream:
-                return _checked_idx(stream, name, most=size * _MAX_DEFLATE_RATIO)
+                return _checked_idx(stream, name, most=size * MAX_DEFLATE_RATIO)
         return _checked_idx(file, name, most=size)
     except EOFError as error:
         raise DataError(f"{name} is truncated gzip: fetch or copy it again.") from error
@@ -151,15 +149,29 @@ def read_npz(path: str | Path) -> dict[str, Array]:
         DataError: naming the file, when it is missing, damaged or not an npz, has no `images`, or holds Python
             objects or more than 1 GiB in one array.
     """
+    return read_arrays(path, ("images",), ("labels",))
+
+
+def read_arrays(path: str | Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Array]:
+    """Read arrays of numbers from an npz file by their names, just as they are; see `read_npz`.
+
+    Args:
+        path: the file.
+        names: the arrays that it must have.
+        optional: more, which are read where they are present.
+
+    Raises:
+        DataError: as `read_npz` does.
+    """
     with open_file(path) as file:
         try:
             # NumPy may warn about odd headers; what matters is checked below.
             with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file) as archive:
-                names = archive.namelist()
-                if "images.npy" not in names:
-                    raise DataError(f"{path} has no array named 'images': save it as np.savez(path, images=...).")
-                wanted = [name for name in ("images", "labels") if f"{name}.npy" in names]
-                return {name: _read_npy(archive, name, str(path)) for name in wanted}
+                there = {name for name in (*names, *optional) if f"{name}.npy" in archive.namelist()}
+                for name in names:
+                    if name not in there:
+                        raise DataError(f"{path} has no array named '{name}': save it as np.savez(path, {name}=...).")
+                return {name: _read_npy(archive, name, str(path)) for name in (*names, *optional) if name in there}
         except DataError:
             raise
         except Exception as error:  # zipfile and NumPy meet damage with a dozen kinds of exception

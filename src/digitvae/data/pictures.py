@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from digitvae.data.digits import Pixels
+from digitvae.data.files import MAX_DEFLATE_RATIO
 from digitvae.data.pixels import as_pixels
 from digitvae.errors import DataError
 
@@ -18,6 +19,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 MAX_PIXELS = 50_000_000
 """More pixels than any camera's picture of a digit needs: a file that claims more is refused unread."""
+
+_BITS = {"1": 1, "L": 2, "P": 1, "LA": 16, "RGB": 24, "RGBA": 32}
+"""Bits that a pixel of a PNG has at least, by Pillow's mode; 16 in modes that are not here."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
@@ -48,6 +52,10 @@ def read_picture(content: bytes, name: str) -> Pixels:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
+                # Pillow would make the whole picture, with black for what is not there.
+                bits = picture.width * picture.height * _BITS.get(picture.mode, 16)
+                if picture.format == "PNG" and bits > 8 * MAX_DEFLATE_RATIO * len(content):
+                    raise DataError(f"{name} claims more pixels than it can hold: save or copy it again.")
                 # Phones add hidden second pictures to a JPEG (as "MPO"); the first is what one sees.
                 if picture.format != "MPO" and (frames := getattr(picture, "n_frames", 1)) > 1:
                     raise DataError(f"{name} holds {frames} pictures: save the one you mean as a PNG.")

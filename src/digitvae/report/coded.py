@@ -105,7 +105,7 @@ def unit(images: Array) -> Array:
 def stream(seed: int, name: str) -> torch.Generator:
     """A seeded stream of random numbers for one part of the page."""
     state = np.random.SeedSequence([seed, *name.encode()]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0] >> 1))
+    return torch.Generator().manual_seed(int(state[0]) >> 1)
 
 
 def axis_limit(coded: Sequence[Coded]) -> float:
