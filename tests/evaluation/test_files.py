@@ -23,7 +23,6 @@ from digitvae.evaluation.files import (
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
 from digitvae.evaluation.suite import copy_verdict, evaluate_model, sampled, with_more_draws
-from digitvae.report import write_report
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
 
@@ -257,5 +256,3 @@ def test_a_model_that_is_told_the_digit_is_measured_with_its_labels(few, tmp_pat
     unlabelled = replace(few, test=replace(few.test, labels=None))
     with pytest.raises(InputError, match="no labels"):
         evaluate_folder(str(run.path), unlabelled, ["density"], "dynamic", False, out)
-    with pytest.raises(RunError, match="conditioned on the digit"):
-        write_report(run, few)
