@@ -1,6 +1,8 @@
 """Fixtures that every room's tests may use."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch: tests run side by side, a process a core, and threads that wait for each other would take longer.
@@ -19,6 +21,18 @@ from digitvae.studio import Studio
 from digitvae.styling import Knobs
 
 TINY = ["classes=10", "prior=flow", "latent_dim=4", "encoder=[32]", "decoder=[32]", "flow_width=8"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A Chromium, one at a time: while one is open, as one of the whole session would be, no second can start."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=quiet)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

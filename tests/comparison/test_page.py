@@ -61,17 +61,14 @@ def test_cells():
 
 @pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on this machine")
 @pytest.mark.parametrize("width", [375, 1440])
-def test_in_a_browser(page, width):
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
+def test_in_a_browser(page, browser, width):
     faults: list[str] = []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        opened = browser.new_page(viewport={"width": width, "height": 900})
-        opened.on("console", lambda message: faults.append(message.text))
-        opened.on("pageerror", lambda error: faults.append(str(error)))
-        opened.on("request", lambda r: None if r.url.startswith(("data:", "file:")) else faults.append(r.url))
-        opened.goto(page.as_uri())
-        assert opened.evaluate("Array.from(document.images).every(i => i.complete && i.naturalWidth > 0)")
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
+    opened = browser.new_page(viewport={"width": width, "height": 900})
+    opened.on("console", lambda message: faults.append(message.text))
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", lambda r: None if r.url.startswith(("data:", "file:")) else faults.append(r.url))
+    opened.goto(page.as_uri())
+    assert opened.evaluate("Array.from(document.images).every(i => i.complete && i.naturalWidth > 0)")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    opened.close()
     assert faults == []

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,18 +156,6 @@ class Visit:
         self.page.mouse.move(x + 0.47 * side, y + 0.8 * side, steps=8)
         self.page.mouse.up()
         self.until("!document.getElementById('answer').hidden")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=quiet)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

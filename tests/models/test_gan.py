@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from digitvae.config import load_recipe
-from digitvae.models.gan import GANS, Critic, GANConfig, Generator
-from digitvae.models.vae import VAE
+from digitvae.models.gan import Critic, GANConfig, Generator
 
 SMALL = GANConfig(latent_dim=4, dense=16, channels=8, critic=4)
 
@@ -36,14 +34,6 @@ def test_the_seed_decides_the_initial_weights_and_the_global_state_stays():
     weights = [next(network.parameters()) for network in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def test_all_contenders_draw_with_as_many_parameters_within_ten_percent():
-    counts = [count(Generator.from_config(config, 0)) for config in GANS.values()]
-    for recipe in ("studio", "map"):
-        model = VAE.from_config(load_recipe(recipe).model, 0)
-        counts.append(count(model.decoder, model.prior))
-    assert max(counts) <= 1.1 * min(counts)
 
 
 def test_every_pixel_can_be_changed_by_the_noise():

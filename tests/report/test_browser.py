@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
