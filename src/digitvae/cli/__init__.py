@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from digitvae.cli import (  # noqa: F401  (they add their commands to the application)
@@ -22,6 +23,18 @@ from digitvae.errors import DigitVAEError, TrainingDivergedError
 
 def main() -> None:
     """Run the command line; an error that digitvae foresaw is one sentence and exit code 2 (1 for divergence)."""
+    try:
+        _run()
+    except SystemExit as end:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            # Threads of torch.distributed that wake up while Python takes itself apart abort a process that is done.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 0)
+        raise
+
+
+def _run() -> None:
     try:
         app()
     except TrainingDivergedError as error:
