@@ -2,7 +2,6 @@
 
 The recipe ``gan`` on the 48,000 training digits of MNIST, with a running average over more steps, as it has more of
 them. FID-digit on validation digits is printed on the way and chooses nothing; test digits are read once, at the end.
-The generator is kept in ``.cache/gan_alone.safetensors``.
 
 Usage: python -m benchmarks.gan_alone [MINUTES]
 """
@@ -12,16 +11,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from pathlib import Path
 
 from benchmarks.common import finish, full_mnist
-from digitvae.checkpoint import save_state
 from digitvae.comparison.contenders import GANContender
 from digitvae.data import Digits
 from digitvae.evaluation.samples import classification_accuracy, sample_measures
 from digitvae.models.gan import GANS
 
-KEPT = Path(__file__).parent.parent / ".cache" / "gan_alone.safetensors"
 AVERAGE = 0.9995
 PARTS = 6
 COUNT = 60_000
@@ -35,7 +31,6 @@ def main(minutes: float) -> None:
     began = time.perf_counter()
     for part in range(1, PARTS + 1):
         gan.train(60 * minutes * part / PARTS)
-        save_state(KEPT, gan._trainer.trained_generator.state_dict(), {"epochs": gan.epochs})
         found = measured(gan.draw(len(splits.validation), 0), splits.train, splits.validation)
         print(f"{gan.seconds / 60:.0f} minutes, {gan.epochs:.1f} epochs: {found}", flush=True)
     digits = gan.draw(COUNT, 0)

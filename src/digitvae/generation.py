@@ -1,9 +1,9 @@
 """What a trained VAE makes: samples, reconstructions, and paths and directions through its latent space.
 
 Codes, images and generators are on the CPU, whatever device the model is on, so the same seed draws the same noise
-everywhere. Every number is float32, the model is in evaluation mode while it is used, and images are what
-the model draws, in [0, 1], never logits. Paths and directions are arithmetic on codes, in `digitvae.latent`;
-`decode_images` turns what they give into images.
+everywhere. Every number is float32, the model is in evaluation mode while it is used, and images are what the model
+draws, in [0, 1], never logits. Paths and directions are arithmetic on codes, in `digitvae.latent`; `decode_images`
+turns what they give into images.
 """
 
 from __future__ import annotations

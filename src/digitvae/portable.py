@@ -76,6 +76,8 @@ class Portable:
 def export_portable(folder: Path, model: VAE, digits: Digits, int8: bool = False) -> Portable:
     """Write ``encoder.onnx`` (x to loc and log_var) and ``decoder.onnx`` (z to mean) into a folder, and measure them.
 
+    The mean is that of the likelihood: the contrast that a recipe draws with is no part of it (`VAE.draw`).
+
     Inputs are ``x``, float32, shape (batch, 1, 28, 28), in [0, 1], and ``z``, float32, shape (batch, latent), for any
     batch; models that are conditioned on the digit take ``label`` too, int64, shape (batch,). A model without an
     encoder (see `digitvae.models.posterior`) gets no ``encoder.onnx``: its posterior is found by search.

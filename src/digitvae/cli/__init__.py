@@ -30,7 +30,7 @@ def main() -> None:
             # Threads of torch.distributed that wake up while Python takes itself apart abort a process that is done.
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(end.code if isinstance(end.code, int) else 0)
+            os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
 
 

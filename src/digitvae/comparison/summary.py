@@ -27,7 +27,6 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     models: dict[str, Any] = {}
     cannot_copy = [entry for entry in entries if entry["model"] == BASELINE]
-    # Over all seeds: the share of one set is uncertain by as much as the audit allows.
     means = [{"name": name, "value": row["mean"]} for name, row in _measures(cannot_copy).items()]
     for name in dict.fromkeys(entry["model"] for entry in entries):
         runs = [entry for entry in entries if entry["model"] == name]

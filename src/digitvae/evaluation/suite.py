@@ -120,22 +120,17 @@ def evaluate_model(
     return sections
 
 
-def with_more_draws(measures: Sequence[Measure], train: Digits, judged: Digits) -> list[Measure]:
-    """The measures of one of the baseline's sets; shares of nearest digits are means over `BASELINE_DRAWS` of them."""
-    more = [pca_gaussian(train, len(judged), seed).images for seed in range(1, BASELINE_DRAWS)]
-    shares = {}
+def with_more_draws(measures: Sequence[Measure], train: Digits, judged: Digits, seed: int = 0) -> list[Measure]:
+    """The baseline's measures for the set of one seed, its shares of nearest digits as means over `BASELINE_DRAWS`."""
+    more = [pca_gaussian(train, len(judged), seed + further).images for further in range(1, BASELINE_DRAWS)]
+    found = {measure.name: measure for measure in measures}
     for where, as_points in audit_spaces().items():
         known, unknown = as_points(train.images[: len(judged)]), as_points(judged.images)
-        shares[where] = [train_share(as_points(images), known, unknown) for images in more]
-    found = []
-    for measure in measures:
-        for where, others in shares.items():
-            if measure.name == f"nearest is trained on ({where})":
-                settings = measure.settings | {"error": measure.settings["error"] / math.sqrt(BASELINE_DRAWS)}
-                about = ("draws", measure.unit, measure.definition, measure.n)
-                measure = Measure.repeated(measure.name, [measure.value, *others], *about, **settings)
-        found.append(measure)
-    return found
+        one = found[f"nearest is trained on ({where})"]
+        shares = [one.value, *(train_share(as_points(images), known, unknown) for images in more)]
+        settings = one.settings | {"error": one.settings["error"] / math.sqrt(BASELINE_DRAWS)}
+        found[one.name] = Measure.repeated(one.name, shares, "draws", one.unit, one.definition, one.n, **settings)
+    return list(found.values())
 
 
 def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, Any]:

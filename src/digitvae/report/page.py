@@ -126,9 +126,14 @@ class _Parts:
 
 
 def _plain_parts(
-    coded: Sequence[Coded], curves: Curves, limits: tuple[float, float], last_epoch: int, data: str, seed: int,
+    coded: Sequence[Coded],
+    curves: Curves,
+    limits: tuple[float, float],
+    last_epoch: int,
+    data: str,
+    seed: int,
     notify: Callable[[str], None],
-) -> _Parts:  # fmt: skip
+) -> _Parts:
     scores = []
     for each in coded:
         notify(f"Looking at epoch {each.epoch}: clusters")
@@ -151,9 +156,14 @@ def _plain_parts(
 
 
 def _told_parts(
-    coded: Sequence[Coded], curves: Curves, limits: tuple[float, float], last_epoch: int, data: str, seed: int,
+    coded: Sequence[Coded],
+    curves: Curves,
+    limits: tuple[float, float],
+    last_epoch: int,
+    data: str,
+    seed: int,
     notify: Callable[[str], None],
-) -> _Parts:  # fmt: skip
+) -> _Parts:
     last, snapshots, right = coded[-1], [], 0.0
     measured = Measured.of(last)
     for each in coded:

@@ -213,6 +213,12 @@ def _spreads(coded: Coded, seed: int) -> Picture:
         f"{', '.join(f'{spread:g}' for spread in SPREADS)}.",
         "Random styles, their noise multiplied by the number at the left: 0 is the middle of all styles, 1 is what the "
         "prior says, more is further out than most people write.",
-        [Table("Numbers: spread", "Digits that the frozen reader reads as what was asked for.",
-               ["noise times", "drawn", "read as asked"], table)],
-    )  # fmt: skip
+        [
+            Table(
+                "Numbers: spread",
+                "Digits that the frozen reader reads as what was asked for.",
+                ["noise times", "drawn", "read as asked"],
+                table,
+            )
+        ],
+    )
