@@ -28,6 +28,8 @@ def browser() -> Iterator[object]:
     """A Chromium, one at a time: while one is open, as one of the whole session would be, no second can start."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("There is no Chromium on this machine")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=quiet)

@@ -1,15 +1,12 @@
 """The page of a comparison: self-contained, the same bytes again, and whole in a real browser."""
 
 import re
-import shutil
 from html import unescape
 
 import pytest
 
 from digitvae.comparison import write_page
 from digitvae.comparison.page import cell
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -59,7 +56,6 @@ def test_cells():
     ]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on this machine")
 @pytest.mark.parametrize("width", [375, 1440])
 def test_in_a_browser(page, browser, width):
     faults: list[str] = []

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (pip install digitvae[test])")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on this machine")
 
 
 @pytest.fixture
