@@ -24,7 +24,7 @@ from benchmarks.common import finish, full_mnist, peak_memory_mb
 from digitvae.data.sources import load_writers
 from digitvae.evaluation.hands import consistency, without_class_means
 from digitvae.morphometry import Morphometry, measure
-from digitvae.studio import Studio
+from digitvae.studio import TEMPERATURE, Studio
 
 REPEATS = 20
 EXAMPLES = 10
@@ -115,7 +115,7 @@ def recognised(
     written, others, rng = [], [], np.random.default_rng(1)
     for shown, rest in split_writers(labels, writers):
         hand = studio.hand(studio.learn(images[shown], labels[shown]))
-        drawn = measure(studio.draw(studio.hands.noise(hand, digits, rng), digits))
+        drawn = measure(studio.draw(studio.hands.noise(hand, digits, rng, TEMPERATURE), digits))
         written.append(np.nanmean(points(drawn, digits, measured, labels), 0))
         others.append(np.nanmean(real[rest], 0))
     return share_nearer(written, others)

@@ -5,42 +5,59 @@ reader's agreement with the asked-for label (all digits), FID-digit, precision, 
 and the classification accuracy score (three classifiers). Real training digits stand in the last row. At temperature 1
 the digits are samples of the model's prior.
 
-Usage: python -m benchmarks.temperature [MODEL]
+Usage: python -m benchmarks.temperature [TEMPERATURE ...]
+With temperatures, only these are measured, and what else was measured of the same weights is kept.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
 import numpy as np
 
-from benchmarks.common import finish, full_mnist, peak_memory_mb
+from benchmarks.common import RESULTS, finish, full_mnist, peak_memory_mb
 from digitvae.data import Digits, Splits
 from digitvae.evaluation.samples import classification_accuracy, sample_measures
 from digitvae.reading import frozen, read_digits
-from digitvae.studio import Studio
+from digitvae.studio import TEMPERATURE, Studio
 
 COUNT = 60_000
-TEMPERATURES = (0.5, 0.8, 1.0, 1.15)
+TEMPERATURES = (0.5, 0.8, TEMPERATURE, 1.0, 1.15)
 SHOWN = ("FID-digit", "precision", "recall", "coverage")
 
 
-def main(model: str = "studio") -> None:
+def main(only: list[float]) -> None:
     began = time.perf_counter()
-    studio, splits, rows, found = Studio.load(model), full_mnist(), [], {}
-    for temperature in TEMPERATURES:
+    studio, splits = Studio.load(), full_mnist()
+    found = kept(studio.weights_sha256) if only else {}
+    for temperature in only or TEMPERATURES:
         batches = list(studio.digits(COUNT, temperature=temperature))
         images, labels = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("images", "labels"))
         found[str(temperature)] = judged(Digits(images, labels), splits)
-        rows.append(row(str(temperature), found[str(temperature)]))
-    found["real"] = judged(splits.train, splits)
-    rows.append(row("real digits", found["real"]))
-    result = {"model": model, "count": COUNT, "measured": found, "seconds": time.perf_counter() - began}
+    if "real" not in found:
+        found["real"] = judged(splits.train, splits)
+    rows = [row(title(name), found[name]) for name in sorted(found, key=lambda name: (name == "real", name))]
+    result = {"count": COUNT, "weights_sha256": studio.weights_sha256, "measured": found}
+    if not only:
+        result |= {"seconds": time.perf_counter() - began, "peak_memory_mb": peak_memory_mb()}
     columns = ["temperature", "read as asked for", "FID-digit", "precision", "recall", "coverage"]
     columns += ["classification accuracy score"]
-    command = "python -m benchmarks.temperature"
-    finish("temperature", command, result | {"peak_memory_mb": peak_memory_mb()}, columns, rows)
+    finish("temperature", "python -m benchmarks.temperature", result, columns, rows)
+
+
+def kept(weights_sha256: str) -> dict[str, dict[str, float]]:
+    """What was measured before of these weights."""
+    path = RESULTS / "temperature.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return dict(before["measured"]) if before.get("weights_sha256") == weights_sha256 else {}
+
+
+def title(name: str) -> str:
+    if name == "real":
+        return "real digits"
+    return f"{name}, the default" if name == str(TEMPERATURE) else name
 
 
 def judged(digits: Digits, splits: Splits) -> dict[str, float]:
@@ -60,4 +77,4 @@ def row(title: str, found: dict[str, float]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main([float(value) for value in sys.argv[1:]])

@@ -115,7 +115,7 @@ def test_two_processes_make_the_same_files_as_one(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.parametrize("arguments", [["generate", "-n", "10", "-o", "x.npz"], ["evaluate", "map"]])
+@pytest.mark.parametrize("arguments", [["generate", "-n", "10", "-o", "x.npz"], ["score", "x.png"]])
 def test_what_is_for_one_process_says_so(arguments, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ from digitvae.evaluation.hands import Consistency, consistency
 from digitvae.export import export_studio
 from digitvae.models.hands import CLASSES, Array, Hands, as_shared
 from digitvae.morphometry import Morphometry, measure
-from digitvae.studio import CHUNK, Studio, stream
+from digitvae.studio import CHUNK, TEMPERATURE, Studio, stream
 from digitvae.styling import UNITS, Knobs
 
 DRAWN = 20_000
@@ -89,6 +89,7 @@ def calibrated(
     The styles that are found of real digits are blurred, and habits that show in curved ways in them are missed, so
     what writers have in common is underrated at first. In the direction of each knob, what a hand's digits share is
     raised, or lowered, until two digits of one hand correlate as those of writers do: of different classes, and of one.
+    All of that at the default temperature.
 
     Args:
         studio: What draws; its own hands are not asked.
@@ -110,7 +111,7 @@ def calibrated(
         adjusted = _raised(hands, every, raised)
         rng = np.random.default_rng(round_number)
         people = np.stack([adjusted.draw(rng) for _ in range(who.max() + 1)])
-        noise = people[who, labels] + adjusted.noise(np.zeros_like(people[0]), labels, rng)
+        noise = people[who, labels] + adjusted.noise(np.zeros_like(people[0]), labels, rng, TEMPERATURE)
         made = compared(measure(drawn(studio, noise, labels)), who, labels)
         goal, got = (np.array([[c.cross_class, c.same_class - c.cross_class] for c in each]) for each in (real, made))
         raised = raised + (goal - got) * min(1.0, 4 / (1 + round_number))  # ever smaller: each round's hands are new

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from digitvae.data.samples import Box
 from digitvae.errors import InputError
 from digitvae.morphometry import measure
-from digitvae.studio import Studio, check_temperature, stream
+from digitvae.studio import TEMPERATURE, Studio, check_temperature, stream
 
 DIGITS = "0123456789"
 
@@ -109,7 +109,7 @@ def write(
     height: int = 64,
     seed: int = 0,
     first: int = 0,
-    temperature: float = 1.0,
+    temperature: float = TEMPERATURE,
 ) -> Iterator[Line]:
     """Write lines, each in one hand.
 

@@ -1,7 +1,8 @@
-"""Several processes that train one model together: which is which, and how they add up (torch.distributed).
+"""Several processes that work together: which is which, and what they tell each other (torch.distributed).
 
-Each holds the whole model and draws the same random numbers for a whole batch, then works on its own part of it; the
-gradients are added up. So a run is the same, but for rounding, whatever the number of processes.
+Where they train one model, each holds the whole model and draws the same random numbers for a whole batch, then works
+on its own part of it; the gradients are added up. So a run is the same, but for rounding, whatever the number of
+processes. PyTorch is imported where processes meet: one that is alone does without it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor, distributed
+from typing import TYPE_CHECKING
 
 from digitvae.errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Team:
         """
         if self.size == 1 or not tensors:
             return
+        import torch
+        from torch import distributed
+
         flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
         try:
             distributed.all_reduce(flat)
@@ -63,6 +68,32 @@ class Team:
             for tensor, part in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
+    def collect(self, content: bytes) -> list[bytes]:
+        """What each process gives, in the order of their numbers: for the leader; others get nothing.
+
+        Raises:
+            RunError: If another process is gone.
+        """
+        if self.size == 1:
+            return [content]
+        import torch
+        from torch import distributed
+
+        size = torch.tensor([len(content)])
+        sizes = [torch.empty_like(size) for _ in range(self.size)]
+        try:
+            distributed.all_gather(sizes, size)
+            # All parts of a gathering are alike in size.
+            padded = torch.zeros(max(int(each) for each in sizes), dtype=torch.uint8)
+            padded[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else padded[:0]
+            parts = [torch.empty_like(padded) for _ in range(self.size)] if self.leads else None
+            distributed.gather(padded, parts)
+        except RuntimeError as error:
+            raise RunError(
+                f"Process {self.rank} of {self.size} has lost another one; start all of them again."
+            ) from error
+        return [part[: int(each)].numpy().tobytes() for part, each in zip(parts or [], sizes, strict=False)]
+
     def any(self, flag: bool) -> bool:
         """Whether any process says so; all get the same answer.
 
@@ -71,6 +102,8 @@ class Team:
         """
         if self.size == 1:
             return flag
+        import torch
+
         said = torch.tensor([float(flag)])
         self.add_up([said])
         return bool(said > 0)
@@ -97,6 +130,9 @@ def joined() -> Iterator[Team]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield ALONE
         return
+    import torch
+    from torch import distributed
+
     local = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpus = torch.cuda.is_available() and torch.cuda.device_count() > local
     if on_gpus:

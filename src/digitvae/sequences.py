@@ -6,6 +6,7 @@ grow with it. No hand is in two splits.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import itertools
@@ -20,14 +21,15 @@ import numpy.typing as npt
 
 from digitvae import __version__
 from digitvae.data.layouts import Layout
-from digitvae.data.samples import SPLITS, Sample, Tally
+from digitvae.data.samples import SPLITS, Sample, Tally, packed, unpacked
 from digitvae.data.trainers import open_layout
 from digitvae.errors import InputError
 from digitvae.handwriting import CHARACTERS, Line, write
 from digitvae.inking import BLACK, WHITE, paint
+from digitvae.processes import ALONE, Team
 from digitvae.rundir import find_model
 from digitvae.scanning import check_effects, scan
-from digitvae.studio import MAX_HANDS, Studio, stream
+from digitvae.studio import MAX_HANDS, TEMPERATURE, Studio, stream
 from digitvae.texts import texts
 
 CHUNK = 100
@@ -68,7 +70,7 @@ class NumberSet:
     hands: int = 200
     seed: int = 0
     height: int = 48
-    temperature: float = 1.0
+    temperature: float = TEMPERATURE
     model: str = "studio"
     effects: tuple[str, ...] = ()
     ink: str = BLACK
@@ -84,27 +86,39 @@ class NumberSet:
             raise InputError(f"In a set a digit can be {MAX_HEIGHT} pixels high at most, not {self.height}.")
         check_effects(self.effects)
 
-    def chunks(self) -> Iterator[list[Sample]]:
+    def chunks(self, team: Team = ALONE) -> Iterator[list[Sample]]:
         """The numbers, some at a time.
+
+        Args:
+            team: Processes that each make a part of them; only the leader gets them, and gets all, in order.
 
         Raises:
             InputError: If the pattern, a colour, the height, the temperature or the seed is none.
-            RunError: If there is no such model.
+            RunError: If there is no such model, or another process is gone.
         """
         colours = _colours(self.ink, self.paper)
         studio = Studio.load(self.model)
-        for first in range(0, self.count, CHUNK):
-            numbers = range(first, min(first + CHUNK, self.count))
-            lines = write(
-                studio,
-                list(texts(self.pattern, len(numbers), self.seed, first)),
-                [number % self.hands for number in numbers],
-                height=self.height,
-                seed=self.seed,
-                first=first,
-                temperature=self.temperature,
-            )
-            yield [self._sample(number, line, colours) for number, line in zip(numbers, lines, strict=True)]
+        starts = range(0, self.count, CHUNK)
+        if team.size == 1:
+            yield from (self._chunk(studio, first, colours) for first in starts)
+            return
+        for turn in range(0, len(starts), team.size):
+            own = starts[turn + team.rank :][:1]
+            made = team.collect(b"".join(packed(self._chunk(studio, first, colours)) for first in own))
+            yield from (unpacked(content) for content in made if content)
+
+    def _chunk(self, studio: Studio, first: int, colours: npt.NDArray[np.uint8]) -> list[Sample]:
+        numbers = range(first, min(first + CHUNK, self.count))
+        lines = write(
+            studio,
+            list(texts(self.pattern, len(numbers), self.seed, first)),
+            [number % self.hands for number in numbers],
+            height=self.height,
+            seed=self.seed,
+            first=first,
+            temperature=self.temperature,
+        )
+        return [self._sample(number, line, colours) for number, line in zip(numbers, lines, strict=True)]
 
     def _sample(self, number: int, line: Line, colours: npt.NDArray[np.uint8]) -> Sample:
         image = colours[line.ink]
@@ -145,6 +159,7 @@ def write_numbers(
     kind: str = "png",
     overwrite: bool = False,
     notify: Callable[[int], None] = lambda done: None,
+    team: Team = ALONE,
 ) -> Tally:
     """Write a set of numbers into a folder, which appears when all is there; the same wishes give the same bytes.
 
@@ -154,16 +169,20 @@ def write_numbers(
         kind: One of `digitvae.data.trainers.LAYOUTS`.
         overwrite: Whether a set that lies there may be replaced.
         notify: Told how many numbers are written.
+        team: Processes that share the work; the leader writes, and the bytes are the same.
 
     Returns:
-        What was written.
+        What was written, which is nothing where this process does not lead.
 
     Raises:
         InputError: If a wish cannot be fulfilled.
-        RunError: If there is no such model, `out` is in the way, or it cannot be written.
+        RunError: If there is no such model, `out` is in the way, it cannot be written, or another process is gone.
     """
     layout = open_layout(out, kind, CHARACTERS, overwrite)
-    chunks = numbers.chunks()
+    chunks = numbers.chunks(team)
+    if not team.leads:
+        collections.deque(chunks, maxlen=0)
+        return layout.tally
     first = next(chunks)  # what cannot be fulfilled shows here, before anything is written
     with layout:
         done = 0

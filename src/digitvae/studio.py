@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 CHUNK = 1000
 """Digits that are drawn at a time."""
 
+TEMPERATURE = 0.95
+"""Default: near the variety of real digits, where a frozen reader reads 99.6 % of them as what was asked for."""
+
 CLASSES = 10
 
 MAX_DIGITS = 2**40
@@ -212,7 +215,7 @@ class Studio:
         digit: int | None = None,
         hands: int = 0,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         chunks: range | None = None,
     ) -> Iterator[Batch]:
         """Draw many digits, a chunk at a time.
@@ -223,7 +226,8 @@ class Studio:
             hands: Number of hands, 0, 1, ..., which share the digits evenly, one after the other; 0 gives each digit a
                 hand of its own.
             seed: Seed of the noise and the order.
-            temperature: 1 is as varied as real digits, less is more legible; with hands it is about single digits.
+            temperature: 1 samples the prior, as varied as real digits; less is more legible. With hands it is about
+                what differs between the digits of one hand.
             chunks: Which of the `chunk_count` chunks to draw; all where None.
 
         Raises:
@@ -250,7 +254,9 @@ class Studio:
                 noise = temperature * rng.normal(size=(CHUNK, self.latent_dim))[:size]
                 yield Batch(self.draw(noise, labels), labels, noise, None)
 
-    def listed(self, hands: Integers, labels: Integers, *, seed: int = 0, temperature: float = 1.0) -> Iterator[Batch]:
+    def listed(
+        self, hands: Integers, labels: Integers, *, seed: int = 0, temperature: float = TEMPERATURE
+    ) -> Iterator[Batch]:
         """Draw what a list says, in its order, a chunk at a time.
 
         Args:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from rich.console import Console
 
 from digitvae import __version__
 from digitvae.errors import InputError
+from digitvae.processes import Team, joined
 
 if TYPE_CHECKING:
     from digitvae.data import Splits
@@ -45,7 +48,7 @@ app = typer.Typer(
 )
 screen = Console(stderr=True, highlight=False)
 
-TOGETHER = ("train", "generate")
+TOGETHER = ("train", "generate", "dataset", "evaluate")
 """Commands that torchrun may start several processes of."""
 
 DataOption = Annotated[
@@ -78,3 +81,14 @@ def load_data(name: str, data_dir: Path | None, fallback: bool) -> Splits:
     from digitvae.data import load_splits
 
     return load_splits(name, data_dir=data_dir, fallback=fallback, notify=screen.print)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[Team]:
+    """The processes that torchrun started, or this one alone; one of them speaks, until something goes wrong."""
+    with joined() as team:
+        screen.quiet = not team.leads
+        try:
+            yield team
+        finally:
+            screen.quiet = False

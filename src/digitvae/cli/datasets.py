@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import MofNCompleteColumn, Progress
 
-from digitvae.cli.app import app, screen
+from digitvae.cli.app import app, screen, together
 from digitvae.cli.drawing import ModelOption, OverwriteOption, SeedOption, TemperatureOption
+from digitvae.studio import TEMPERATURE
+
+if TYPE_CHECKING:
+    from digitvae.data.samples import Tally
+    from digitvae.sequences import NumberSet
 
 dataset = typer.Typer(no_args_is_help=True, help="Make sets of labelled pictures to train and test readers with.")
 app.add_typer(dataset, name="dataset")
@@ -36,7 +41,7 @@ def numbers(
     ink: Annotated[str, typer.Option(help="Colour of the ink: a name such as navy, or #rrggbb.")] = "#000000",
     paper: Annotated[str, typer.Option(help="Colour of the paper.")] = "#ffffff",
     seed: SeedOption = 0,
-    temperature: TemperatureOption = 1.0,
+    temperature: TemperatureOption = TEMPERATURE,
     model: ModelOption = "studio",
     verify: Annotated[
         bool, typer.Option("--verify", help="Then read all back from the disk, every digit with a reader.")
@@ -63,15 +68,21 @@ def numbers(
         ink,
         paper,
     )
-    with _bar() as bar:
-        task = bar.add_task("Writing", total=count)
-        tally = write_numbers(wanted, out, kind, overwrite, lambda done: bar.update(task, completed=done))
+    with together() as team:
+        with _bar() as bar:
+            task = bar.add_task("Writing", total=count)
+            tally = write_numbers(wanted, out, kind, overwrite, lambda done: bar.update(task, completed=done), team)
+        if team.leads:
+            _tell(wanted, tally, out)
+            if verify:
+                _verify(out, kind, count)
+
+
+def _tell(wanted: NumberSet, tally: Tally, out: Path) -> None:
     parts = ", ".join(f"{lines:,} {split}" for split, lines in tally.lines.items() if lines)
-    screen.print(f"{count:,} numbers ({parts}): {out}", soft_wrap=True)
+    screen.print(f"{wanted.count:,} numbers ({parts}): {out}", soft_wrap=True)
     if wanted.hands < 3:
         screen.print("With fewer than three hands, all numbers are for training.")
-    if verify:
-        _verify(out, kind, count)
 
 
 def _verify(out: Path, kind: str, count: int) -> None:

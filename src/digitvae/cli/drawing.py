@@ -16,6 +16,7 @@ from rich.progress import track
 from digitvae.cli.app import app, screen
 from digitvae.cli.inputs import named_digits, read_lines, read_list
 from digitvae.errors import InputError
+from digitvae.studio import TEMPERATURE
 
 if TYPE_CHECKING:
     from digitvae.handwriting import Line
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 ModelOption = Annotated[str, typer.Option(help="Model that draws: shipped, or a folder that was exported.")]
 SeedOption = Annotated[int, typer.Option(help="The same seed gives the same bytes.")]
-TemperatureOption = Annotated[float, typer.Option(help="1 is as varied as real digits, less is more legible.")]
+TemperatureOption = Annotated[
+    float, typer.Option(help="1 is as varied as real digits; less is more legible, more is the reverse.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")]
 SlantOption = Annotated[float | None, typer.Option(help="Degrees from the vertical; to the right is positive.")]
 ThicknessOption = Annotated[float | None, typer.Option(help="Of the strokes, in pixels of 28.")]
@@ -60,7 +63,7 @@ def generate(
     size: Annotated[int, typer.Option(help="Height and width of each digit, in pixels.")] = 28,
     invert: Annotated[bool, typer.Option("--invert", help="Dark ink on light paper.")] = False,
     seed: SeedOption = 0,
-    temperature: TemperatureOption = 1.0,
+    temperature: TemperatureOption = TEMPERATURE,
     model: ModelOption = "studio",
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -162,7 +165,7 @@ def write(
     paper: Annotated[str, typer.Option(help="Colour of the paper.")] = "#ffffff",
     boxes: Annotated[Path | None, typer.Option(help="A JSON file for the box of every character.")] = None,
     seed: SeedOption = 0,
-    temperature: TemperatureOption = 1.0,
+    temperature: TemperatureOption = TEMPERATURE,
     model: ModelOption = "studio",
     overwrite: OverwriteOption = False,
 ) -> None:

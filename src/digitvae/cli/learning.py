@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitvae.cli.app import DataDirOption, DataOption, NoFallbackOption, app, load_data, screen
+from digitvae.cli.app import DataDirOption, DataOption, NoFallbackOption, app, load_data, screen, together
 from digitvae.config import Config, load_recipe, recipe_names
 from digitvae.errors import InputError, RunError
 
 if TYPE_CHECKING:
-    from digitvae.processes import Team
     from digitvae.running import Outcome
 
 CURVES = "tensorboard"
@@ -118,7 +115,7 @@ def _train(
     from digitvae.running import stop_on_signals, train_run
     from digitvae.terminal import ProgressBar
 
-    with _team() as team:
+    with together() as team:
         splits = load_data(config.data.name, data_dir, fallback)
         folder = out / CURVES if tensorboard and team.leads else None
         with stop_on_signals() as stop, ProgressBar(screen) as bar, also_curves(folder, bar) as watcher:
@@ -140,25 +137,12 @@ def _resume(
     from digitvae.running import resume_run, stop_on_signals
     from digitvae.terminal import ProgressBar
 
-    with _team() as team:
+    with together() as team:
         splits = load_data(data or RunDirectory(out).data_name(), data_dir, fallback)
         folder = out / CURVES if tensorboard and team.leads else None
         with stop_on_signals() as stop, ProgressBar(screen) as bar, also_curves(folder, bar) as watcher:
             outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=watcher, team=team)
         return _finish(outcome)
-
-
-@contextlib.contextmanager
-def _team() -> Iterator[Team]:
-    """The processes that torchrun started, or this one alone; one of them speaks, until something goes wrong."""
-    from digitvae.processes import joined
-
-    with joined() as team:
-        screen.quiet = not team.leads
-        try:
-            yield team
-        finally:
-            screen.quiet = False
 
 
 def _finish(outcome: Outcome) -> Outcome:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitvae.cli.app import DataDirOption, DataOption, NoFallbackOption, app, load_data, screen
+from digitvae.cli.app import DataDirOption, DataOption, NoFallbackOption, app, load_data, screen, together
 from digitvae.errors import RunError
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ def evaluate(
     from digitvae.terminal import measures_table
 
     path = evaluation_file(model, out)
-    splits = load_data(data or data_of(model), data_dir, not no_fallback)
-    with screen.status("Evaluating") as status:
-        content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update)
-    screen.print(measures_table(content))
-    screen.print(f"Written: {path}", soft_wrap=True)
+    with together() as team:
+        splits = load_data(data or data_of(model), data_dir, not no_fallback)
+        with screen.status("Evaluating") as status:
+            content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update, team)
+        if team.leads:
+            screen.print(measures_table(content))
+            screen.print(f"Written: {path}", soft_wrap=True)
 
 
 @app.command()

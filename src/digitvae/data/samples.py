@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -56,6 +58,27 @@ class Sample:
             right, bottom = box["left"] + box["width"], box["top"] + box["height"]
             if not (0 <= box["left"] < right <= width and 0 <= box["top"] < bottom <= height):
                 raise DataError(f"A box of number {self.number} ('{self.text}') lies outside its picture.")
+
+
+def packed(samples: Sequence[Sample]) -> bytes:
+    """Samples as bytes, for another process; `unpacked` makes them again."""
+    facts = [
+        {**vars(sample), "image": None, "boxes": list(sample.boxes), "shape": sample.image.shape} for sample in samples
+    ]
+    head = json.dumps(facts).encode()
+    return b"".join([len(head).to_bytes(8, "big"), head, *(sample.image.tobytes() for sample in samples)])
+
+
+def unpacked(content: bytes) -> list[Sample]:
+    """The samples that `packed` made bytes of."""
+    start = 8 + int.from_bytes(content[:8], "big")
+    samples = []
+    for facts in json.loads(content[8:start]):
+        shape = facts.pop("shape")
+        image = np.frombuffer(content, np.uint8, math.prod(shape), start).reshape(shape)
+        samples.append(Sample(**{**facts, "image": image}))
+        start += image.size
+    return samples
 
 
 class Tally:

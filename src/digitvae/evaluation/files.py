@@ -15,6 +15,7 @@ from digitvae.evaluation.density import Effort
 from digitvae.evaluation.scoring import Reference, Scores, score_images
 from digitvae.machine import machine_facts
 from digitvae.models.vae import VAE
+from digitvae.processes import ALONE, Team
 from digitvae.rundir import RunDirectory, find_model, write_aside
 from digitvae.structure import count_parameters
 
@@ -53,6 +54,7 @@ def evaluate_folder(
     full: bool,
     path: Path,
     notify: Callable[[str], None] = lambda text: None,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """Measure a model and write the measures to `path`.
 
@@ -66,10 +68,14 @@ def evaluate_folder(
         full: Whether to take minutes rather than seconds.
         path: The JSON file.
         notify: Told what is computed next.
+        team: Processes that share the work.
+
+    Returns:
+        What was written, for the leader; others get nothing.
 
     Raises:
         InputError: If a metric or binarisation is unknown, or the digits have no labels where they are needed.
-        RunError: If the model is missing or damaged, or the file cannot be written.
+        RunError: If the model is missing or damaged, the file cannot be written, or another process is gone.
     """
     from digitvae.evaluation.suite import FORMAT, evaluate_model  # brings what takes seconds to import
 
@@ -86,7 +92,9 @@ def evaluate_folder(
         "parameters": count_parameters(vae),
         "data": {"name": splits.name, "caption": splits.caption, "sha256": splits.sha256},
     }
-    sections = evaluate_model(vae, splits, chosen, metrics, effort, notify)
+    sections = evaluate_model(vae, splits, chosen, metrics, effort, notify, team)
+    if not team.leads:
+        return {}
     for section in sections.values():
         section["seen_in_training"] = seen_in_training(own, splits, section["digits"])
     kept = _kept(path, facts)

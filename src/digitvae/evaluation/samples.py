@@ -46,9 +46,13 @@ class _Given(nn.Module):
         return features
 
 
+_SYNC = False
+"""Processes that work together measure different sets: torchmetrics would put them into one."""
+
+
 def frechet_distance(real: Tensor, generated: Tensor) -> float:
     """Fréchet distance of two sets of features (n, width), each taken as a Normal (Heusel et al., 2017)."""
-    metric = FrechetInceptionDistance(_Given(real.shape[1])).set_dtype(torch.float64)
+    metric = FrechetInceptionDistance(_Given(real.shape[1]), sync_on_compute=_SYNC).set_dtype(torch.float64)
     metric.update(real.double(), real=True)
     metric.update(generated.double(), real=False)
     return float(metric.compute())
@@ -62,7 +66,9 @@ def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> tuple[flo
     size = min(KID_SUBSET_SIZE, len(real) // 2, len(generated) // 2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save")
-        metric = KernelInceptionDistance(_Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+        metric = KernelInceptionDistance(
+            _Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size, sync_on_compute=_SYNC
+        )
     metric.update(real, real=True)
     metric.update(generated, real=False)
     with torch.random.fork_rng(devices=[]):

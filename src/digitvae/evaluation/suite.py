@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,7 @@ from digitvae.evaluation.samples import audit_spaces, classification_accuracy, s
 from digitvae.evaluation.smoothness import can_be_mapped, map_measures
 from digitvae.generation import encode_images, sample
 from digitvae.models.vae import VAE
+from digitvae.processes import ALONE, Team
 from digitvae.reading import frozen, read_digits
 
 METRICS = ("density", "clusters", "samples")
@@ -54,6 +57,7 @@ def evaluate_model(
     metrics: Sequence[str] = METRICS,
     effort: Effort | None = None,
     notify: Callable[[str], None] = lambda text: None,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """Measure a model on digits that it has not seen.
 
@@ -70,54 +74,88 @@ def evaluate_model(
         metrics: Some of `METRICS`.
         effort: How much is computed; the quick form where left out.
         notify: Told what is computed next.
+        team: Processes that each measure some of the sections.
 
     Returns:
-        Sections of measures by name, each ``{"digits", "seconds", "measures"}``, ready for JSON.
+        Sections of measures by name, each ``{"digits", "seconds", "measures"}``, ready for JSON; none where this
+        process does not lead.
 
     Raises:
         InputError: If a metric is unknown, or clusters are asked for of digits without labels.
+        RunError: If another process is gone.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise InputError(f"There is no metric '{unknown[0]}'; use some of: {', '.join(METRICS)}.")
     name, judged = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
-    sections: dict[str, Any] = {}
+    jobs: dict[str, Callable[[], dict[str, Any]]] = {}
     if "density" in metrics:
-        began = time.perf_counter()
-        given = model.given(_label(model, judged.labels))
-        measures = density_measures(given, judged.images, binarization, effort or Effort.quick(), notify)
-        notify("real digits against changed ones")
-        measures += outlier_measures(given, judged.images, binarization)
-        sections["density"] = {"binarization": binarization, **section(name, measures, began)}
+        jobs["density"] = lambda: _density(model, judged, name, binarization, effort or Effort.quick(), notify)
     if "clusters" in metrics:
-        voters = _codes(model, splits.train)
+        voters = functools.cache(lambda: _codes(model, splits.train))
         for part, digits in {"validation": splits.validation, name: judged}.items():
-            notify(f"clusters of the {part} digits")
-            began = time.perf_counter()
-            sections[f"clusters, {part}"] = section(part, cluster_measures(*_codes(model, digits), *voters), began)
+            jobs[f"clusters, {part}"] = functools.partial(_clusters, model, digits, part, voters, notify)
         if can_be_mapped(model):
-            began = time.perf_counter()
-            sections["map"] = section("decoded", map_measures(model), began)
+            jobs["map"] = lambda: _map(model)
     if "samples" in metrics:
         full = effort is not None and effort != Effort.quick()
         for title, generate in _generators(model, splits).items():
-            notify(title)
-            began = time.perf_counter()
-            digits = generate(TRAINED_ON if full else len(judged))
-            train = splits.train
-            if title == FLOOR:  # which are its last digits: they are not held against themselves
-                train = train.subset(slice(0, max(len(judged), len(train) - len(judged))))
-            measures = sample_measures(digits.images[-len(judged) :], train, judged)
-            if title == BASELINE:
-                measures = with_more_draws(measures, train, judged)
-            if full and judged.labels is not None:
-                measures.append(_accuracy(digits, judged, notify))
-            sections[title] = section(name, measures, began) | {"drawn": len(digits)}
-        if BASELINE in sections:
-            for title in sections:
-                if title.startswith("samples"):
-                    sections[title]["copy_audit"] = copy_verdict(sections[title], sections[BASELINE])
+            jobs[title] = functools.partial(_samples, title, generate, splits.train, judged, name, full, notify)
+    own = {title: job() for title, job in list(jobs.items())[team.rank :: team.size]}
+    every = [json.loads(content) for content in team.collect(json.dumps(own).encode())]
+    found = {title: made for content in every for title, made in content.items()}
+    sections = {title: found[title] for title in jobs if title in found}
+    if BASELINE in sections:
+        for title in sections:
+            if title.startswith("samples"):
+                sections[title]["copy_audit"] = copy_verdict(sections[title], sections[BASELINE])
     return sections
+
+
+def _density(
+    model: VAE, digits: Digits, part: str, binarization: Binarization, effort: Effort, notify: Callable[[str], None]
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    given = model.given(_label(model, digits.labels))
+    measures = density_measures(given, digits.images, binarization, effort, notify)
+    notify("real digits against changed ones")
+    measures += outlier_measures(given, digits.images, binarization)
+    return {"binarization": binarization, **section(part, measures, began)}
+
+
+def _clusters(
+    model: VAE, digits: Digits, part: str, voters: Callable[[], tuple[Any, Any]], notify: Callable[[str], None]
+) -> dict[str, Any]:
+    notify(f"clusters of the {part} digits")
+    began = time.perf_counter()
+    return section(part, cluster_measures(*_codes(model, digits), *voters()), began)
+
+
+def _map(model: VAE) -> dict[str, Any]:
+    began = time.perf_counter()
+    return section("decoded", map_measures(model), began)
+
+
+def _samples(
+    title: str,
+    generate: Callable[[int], Digits],
+    train: Digits,
+    judged: Digits,
+    part: str,
+    full: bool,
+    notify: Callable[[str], None],
+) -> dict[str, Any]:
+    notify(title)
+    began = time.perf_counter()
+    digits = generate(TRAINED_ON if full else len(judged))
+    if title == FLOOR:  # which are its last digits: they are not held against themselves
+        train = train.subset(slice(0, max(len(judged), len(train) - len(judged))))
+    measures = sample_measures(digits.images[-len(judged) :], train, judged)
+    if title == BASELINE:
+        measures = with_more_draws(measures, train, judged)
+    if full and judged.labels is not None:
+        measures.append(_accuracy(digits, judged, notify))
+    return section(part, measures, began) | {"drawn": len(digits)}
 
 
 def with_more_draws(measures: Sequence[Measure], train: Digits, judged: Digits, seed: int = 0) -> list[Measure]:
