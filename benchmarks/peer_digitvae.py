@@ -32,7 +32,8 @@ def main() -> None:
         epochs = int(settings["seconds"] / (MARGIN * trial.progress.epoch_seconds))
         config = config.with_settings([f"epochs={max(1, epochs)}"])
     else:
-        same = ["encoder=[512]", "decoder=[512]", "schedule=constant", "precision=float32", "epochs=100000"]
+        same = ["encoder=[512]", "decoder=[512]", "schedule=constant", "epochs=100000"]
+        same += [f"precision={'bfloat16' if settings['bfloat16'] else 'float32'}"]
         same += [f"batch_size={settings['batch']}", f"learning_rate={settings['learning_rate']}"]
         config = Config().with_settings(same)
     trainer = Trainer(config, train, validation)

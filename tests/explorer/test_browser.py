@@ -26,6 +26,9 @@ def test_the_probe_follows_the_pointer_and_shows_what_the_decoder_draws(opened, 
     np.testing.assert_array_equal(page.digit("probe"), explored.decode(np.array([place], np.float32))[0])
     assert page.locator("#probe-data").text_content() in ("inside", "outside: the model goes on by itself")
     assert "reads as" in page.locator("#said").text_content()
+    row = np.square(explored.places - np.array(place)).sum(1).argmin()
+    np.testing.assert_array_equal(page.digit("real-digit"), explored.splits.validation.images[row])
+    assert f"digit {row + 1:,}" in page.locator("#real-text").text_content()
 
 
 def test_pins_lines_and_extrapolation_with_the_mouse(opened) -> None:

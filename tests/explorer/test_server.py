@@ -123,6 +123,15 @@ def test_what_the_reader_sees(client):
     assert found["probability"] == pytest.approx(float(probabilities.max()), abs=1e-3)
 
 
+def test_the_nearest_real_digit(client, explored):
+    places, validation = explored.places, explored.splits.validation
+    for row in (0, 17):
+        near = client.post("/api/read", content=sent([places[row] + 1e-6]), headers=BINARY).json()["nearest"]
+        assert near["row"] == row
+        assert near["label"] == validation.labels[row]
+        assert base64.b64decode(near["image"]) == validation.images[row].tobytes()
+
+
 def test_the_edge_of_the_data(client, explored):
     found = client.get("/api/support").json()
     steps = found["steps"]

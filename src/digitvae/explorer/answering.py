@@ -206,7 +206,8 @@ def _map(app: FastAPI, desk: Desk) -> None:
         _check_digit(digit)
         explored = await loaded()
         found = await desk.quickly(lambda: explored.read(explored.decode(places[:1], digit))[0])
-        return {"digit": int(found.argmax()), "probability": round(float(found.max()), 4)}
+        read = {"digit": int(found.argmax()), "probability": round(float(found.max()), 4)}
+        return {**read, "nearest": explored.nearest(places[0])}
 
     @app.post("/api/draw")
     async def draw(request: Request, digit: int | None = None) -> dict[str, Any]:

@@ -192,6 +192,16 @@ class Explored:
         assert self.plane is not None
         return self.drawer, self.plane
 
+    def nearest(self, place: Array) -> dict[str, Any] | None:
+        """The real digit whose point is nearest to a place (2,) of the map, as JSON values; None before there is one."""
+        if not self.ready:
+            return None
+        row = int(np.square(self.places - place).sum(1).argmin())
+        validation = self.splits.validation
+        label = None if validation.labels is None else int(validation.labels[row])
+        image = base64.b64encode(validation.images[row].tobytes()).decode()
+        return {"row": row, "label": label, "image": image}
+
     def read(self, images: Images) -> Array:
         """What the frozen reader sees: probabilities of the ten digits, shape (n, 10)."""
         found: Array = read_digits(frozen("reader")[0], images).numpy()

@@ -48,6 +48,13 @@ DV.views.map = (function () {
       const found = DV.source.read ? await DV.source.read(place, digit) : null;
       if (place !== at) return;
       if (found) el("probe-reads").textContent = found.digit + " (" + DV.percent(found.probability) + ")";
+      const real = found && found.nearest;
+      el("real").hidden = !real;
+      if (real) {
+        const name = (real.label === null ? "Digit" : (real.label === 8 ? "An " : "A ") + real.label + ", digit") + " " + DV.counted(real.row + 1);
+        DV.paint(el("real-digit"), DV.bytes(real.image));
+        el("real-text").textContent = name + " of the points";
+      }
       const data = inside(place);
       el("said").textContent = "At " + where(place) + (found ? ", reads as " + found.digit : "") +
         (data === null ? "" : data ? ", inside the data" : ", outside the data") + ".";
