@@ -76,3 +76,9 @@ def test_what_is_no_colour_is_said(colour):
         as_svg(disc(), colour)
     with pytest.raises(InputError, match="no colour"):
         paint(disc(), paper=colour)
+
+
+@pytest.mark.parametrize("draw", [paint, as_svg])
+def test_ink_that_could_not_be_seen_is_refused(draw):
+    with pytest.raises(InputError, match="one colour"):
+        draw(disc(), "white", "#FFF")

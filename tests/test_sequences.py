@@ -162,6 +162,7 @@ def test_the_command_line_verifies_what_it_wrote(tmp_path, studio_folder):
         ({"temperature": -1}, "temperature"),
         ({"seed": -1}, "seed"),
         ({"ink": "mud"}, "no colour"),
+        ({"ink": "white"}, "one colour"),
         ({"model": "nowhere"}, "neither a run directory"),
     ],
 )

@@ -36,10 +36,11 @@ def paint(ink: Pixels, colour: str = BLACK, paper: str = WHITE) -> Pixels:
         uint8, shape (height, width, 3).
 
     Raises:
-        InputError: If a colour is unknown.
+        InputError: If a colour is unknown, or both are the same.
     """
+    full, none = (np.array(rgb, np.float32) for rgb in _two(colour, paper))
     share = ink[..., None].astype(np.float32) / 255
-    mixed = (1 - share) * np.array(_rgb(paper), np.float32) + share * np.array(_rgb(colour), np.float32)
+    mixed = (1 - share) * none + share * full
     painted: Pixels = np.rint(mixed).astype(np.uint8)
     return painted
 
@@ -103,14 +104,15 @@ def as_svg(ink: Pixels, colour: str = BLACK, paper: str = WHITE) -> str:
     seventh of a pixel.
 
     Raises:
-        InputError: If a colour is unknown.
+        InputError: If a colour is unknown, or both are the same.
     """
     height, width = ink.shape
+    full, none = ("#{:02x}{:02x}{:02x}".format(*rgb) for rgb in _two(colour, paper))
     paths = "".join(_path(contour) for contour in outlines(ink))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f'<path fill="{_hex(paper)}" d="M0 0H{width}V{height}H0Z"/>'
-        f'<path fill="{_hex(colour)}" fill-rule="evenodd" d="{paths}"/></svg>\n'
+        f'<path fill="{none}" d="M0 0H{width}V{height}H0Z"/>'
+        f'<path fill="{full}" fill-rule="evenodd" d="{paths}"/></svg>\n'
     )
 
 
@@ -133,12 +135,15 @@ def _path(contour: npt.NDArray[Any]) -> str:
     return re.sub(r"\.?0+(?=[ LMZ])", "", f"M{'L'.join(points)} Z").replace(" Z", "Z")
 
 
+def _two(colour: str, paper: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    both = _rgb(colour), _rgb(paper)
+    if both[0] == both[1]:
+        raise InputError("Ink and paper have one colour, so nothing could be read; choose two.")
+    return both
+
+
 def _rgb(colour: str) -> tuple[int, ...]:
     try:
         return ImageColor.getrgb(colour)[:3]
     except ValueError as error:
         raise InputError(f"'{colour}' is no colour; give a name such as navy, or #rrggbb.") from error
-
-
-def _hex(colour: str) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*_rgb(colour))

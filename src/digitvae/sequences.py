@@ -93,7 +93,7 @@ class NumberSet:
             team: Processes that each make a part of them; only the leader gets them, and gets all, in order.
 
         Raises:
-            InputError: If the pattern, a colour, the height, the temperature or the seed is none.
+            InputError: If the pattern, a colour, their pair, the height, the temperature or the seed is none.
             RunError: If there is no such model, or another process is gone.
         """
         colours = _colours(self.ink, self.paper)

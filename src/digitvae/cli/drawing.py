@@ -206,8 +206,6 @@ def write(
         raise InputError(
             f"A picture holds up to {MAX_LINES} lines, not {len(wanted):,}; give a folder for a file a line."
         )
-    if ink.lower() == paper.lower():
-        raise InputError("Ink and paper have one colour, so nothing could be read; choose two.")
     studio = Studio.load(model)
     who = studio.learn(*named_digits(like)) if like else hand or 0
     lines = write_lines(studio, wanted, [who] * len(wanted), height=height, seed=seed, temperature=temperature)

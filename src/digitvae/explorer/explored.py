@@ -193,7 +193,7 @@ class Explored:
         return self.drawer, self.plane
 
     def nearest(self, place: Array) -> dict[str, Any] | None:
-        """The real digit whose point is nearest to a place (2,) of the map, as JSON values; None before there is one."""
+        """The real digit nearest to a place (2,) of the map, as JSON values; None before there is any."""
         if not self.ready:
             return None
         row = int(np.square(self.places - place).sum(1).argmin())
