@@ -125,6 +125,15 @@ def test_edit_interpolate_and_restore(draw, seven, tmp_path):
         )
 
 
+def test_edit_says_what_was_reached_and_what_was_not(seven, tmp_path):
+    done = digitvae("edit", seven, "--slant", 15, "--thickness", 3, "-o", "near.npz", cwd=tmp_path)
+    assert "slant: 15 degrees asked for, 1" in done.stderr
+    assert " off" not in done.stderr
+    done = digitvae("edit", seven, "--thickness", 8, "-o", "far.npz", cwd=tmp_path)
+    assert "thickness: 8 pixels asked for" in done.stderr
+    assert "1 of 1 more than 0.1 off" in done.stderr
+
+
 def test_links_are_never_replaced(draw, tmp_path):
     (tmp_path / "kept.npz").write_bytes(b"mine")
     (tmp_path / "link.npz").symlink_to("kept.npz")

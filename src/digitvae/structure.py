@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +45,10 @@ def layers_of(network: nn.Module, example: Tensor, *hot: Tensor) -> list[Layer]:
             title = f"{last.name}, {_activation_title(module)}"
             rows.append(Layer(title, last.output_shape, last.parameters))
         else:
-            rows.append(Layer(names.get(name, _title(module)), tuple(output.shape[1:]), count_parameters(module)))
+            title = names.get(name, _title(module))
+            if isinstance(module, nn.Flatten) and output[0].numel() > math.prod(rows[-1].output_shape):
+                title = "flatten, with what it is told"
+            rows.append(Layer(title, tuple(output.shape[1:]), count_parameters(module)))
 
     for name, module in network.named_modules():
         if not any(module.children()):

@@ -36,6 +36,9 @@ SIDES = {
 }
 """Halves of an image that a mask may name."""
 
+MISSED = 0.2
+"""A knob this far from what was asked for was missed, in `digitvae.styling.UNITS`: 1.8 degrees, 0.1 or 0.5 pixels."""
+
 
 @app.command()
 def edit(
@@ -56,7 +59,7 @@ def edit(
     """
     from digitvae.data.files import refuse_existing
     from digitvae.studio import Studio
-    from digitvae.styling import Knobs, edit_images
+    from digitvae.styling import UNITS, Knobs, edit_images
 
     refuse_existing(out, overwrite)
     studio = Studio.load(model)
@@ -65,8 +68,19 @@ def edit(
     wanted = {name: value for name, value in given.items() if value is not None}
     edited = edit_images(studio, Knobs.load(studio), found, labels, wanted)
     _save(out, edited.images, labels, size, overwrite)
-    got = (f"{name} {np.nanmean(getattr(edited.measured, name)):.1f} for {value:g}" for name, value in wanted.items())
-    screen.print(f"{', '.join(got) or 'Nothing changed'}: {out}", soft_wrap=True)
+    for name, value in wanted.items():
+        screen.print(_reached(name, value, getattr(edited.measured, name), MISSED * UNITS[name]))
+    changed = f"{len(found):,} digit{'s' * (len(found) != 1)}" if wanted else "Nothing changed"
+    screen.print(f"{changed}: {out}", soft_wrap=True)
+
+
+def _reached(name: str, asked: float, got: Array, off: float) -> str:
+    """What came of a knob, and how many digits did not reach it."""
+    unit = "degrees" if name == "slant" else "pixels"
+    missed = int(np.sum(~(np.abs(got - asked) <= off)))  # what cannot be measured any more counts as missed
+    average = " on average" if len(got) > 1 else ""
+    said = f"{name}: {asked:g} {unit} asked for, {np.nanmean(got):.1f}{average}"
+    return f"{said}; {missed:,} of {len(got):,} more than {off:g} off" if missed else said
 
 
 @app.command()

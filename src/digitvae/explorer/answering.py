@@ -171,13 +171,11 @@ def _map(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/support")
     async def support() -> dict[str, Any]:
         explored = await loaded()
-        explored.mapped()
         return await desk.slowly(explored.edge)
 
     @app.get("/api/clusters")
     async def clusters() -> list[dict[str, Any]]:
         explored = await loaded()
-        explored.mapped()
         return await desk.slowly(lambda: explored.clusters)
 
     @app.get("/api/snapshots/{epoch}")
@@ -207,7 +205,7 @@ def _map(app: FastAPI, desk: Desk) -> None:
         explored = await loaded()
         found = await desk.quickly(lambda: explored.read(explored.decode(places[:1], digit))[0])
         read = {"digit": int(found.argmax()), "probability": round(float(found.max()), 4)}
-        return {**read, "nearest": explored.nearest(places[0])}
+        return {**read, "nearest": explored.nearest(places[0], digit)}
 
     @app.post("/api/draw")
     async def draw(request: Request, digit: int | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from digitvae.data import Splits
 from digitvae.errors import InputError
 from digitvae.evaluation.files import seen_in_training
 from digitvae.explorer.plane import Array, Drawer, Images, Plane, StudioDrawer, VaeDrawer
-from digitvae.latent import Support
+from digitvae.latent import SUPPORT_NEIGHBORS, Support
 from digitvae.reading import frozen, read_digits
 from digitvae.rundir import PRETRAINED, RunDirectory, find_model
 from digitvae.studio import Studio
@@ -32,6 +32,9 @@ SUPPORT_STEPS = 128
 
 EDGE = 64
 """The value at which the data ends."""
+
+FEWEST = 3
+"""Points for each cluster, at least; with fewer none are looked for."""
 
 REACH = 2.0
 """Half of that square's side, as a multiple of the extent of the data."""
@@ -77,7 +80,10 @@ class Explored:
         if not self.model.classes:
             return VaeDrawer(self.model), ""
         if not (self.folder / "draw.onnx").is_file():
-            return None, "This model is told the digit and has not been made one that draws: run digitvae export first."
+            return None, (
+                "This model is told the digit and has not been made one that draws: run digitvae export "
+                f"{self.name} -o FOLDER, then digitvae explore FOLDER."
+            )
         if self.splits.validation.labels is None:
             return (
                 None,
@@ -88,18 +94,20 @@ class Explored:
     def encode(self) -> None:
         """Find the place of every validation digit, some at a time."""
         digits = self.splits.validation
-        if self.drawer is not None:
-            step = PART if self.drawer.latent_dim == 2 else len(digits)
-            for start in range(0, len(digits), step):
-                if self.stopped.is_set():
-                    break
-                part = digits.subset(slice(start, start + step))
-                codes, _ = self.drawer.encode(part.images, part.labels)
-                if self.plane is None:
-                    self.plane = Plane(codes)
-                self._places[start : start + step] = self.plane.places(codes)
-                self.ready = min(start + step, len(digits))
-        self.encoded.set()
+        try:
+            if self.drawer is not None:
+                step = PART if self.drawer.latent_dim == 2 else len(digits)
+                for start in range(0, len(digits), step):
+                    if self.stopped.is_set():
+                        break
+                    part = digits.subset(slice(start, start + step))
+                    codes, _ = self.drawer.encode(part.images, part.labels)
+                    if self.plane is None:
+                        self.plane = Plane(codes)
+                    self._places[start : start + step] = self.plane.places(codes)
+                    self.ready = min(start + step, len(digits))
+        finally:  # who waits must not do so for ever
+            self.encoded.set()
 
     @property
     def places(self) -> Array:
@@ -113,21 +121,28 @@ class Explored:
         return float(max(3.0, np.quantile(np.abs(self.places).max(1), 0.995))) if self.ready else 3.0
 
     @functools.cached_property
-    def support(self) -> Array:
+    def support(self) -> Array | None:
         """How far from the data each place of a square grid is: `EDGE` where it ends, uint8, 255 at most.
 
         The grid goes from -`REACH` to `REACH` times the extent, shape (`SUPPORT_STEPS`, `SUPPORT_STEPS`): rows go up,
-        columns to the right. What the data's end is: see `digitvae.latent.Support`.
+        columns to the right. What the data's end is: see `digitvae.latent.Support`. None where there are too few points
+        to tell.
         """
+        if self.ready <= SUPPORT_NEIGHBORS:
+            return None
         grid = torch.from_numpy(square(self.extent * REACH, SUPPORT_STEPS))
         support = Support.fit(torch.from_numpy(self.places))
         share = support.distance(grid).numpy() / support.limit
         return np.minimum(share * EDGE, 255).astype(np.uint8).reshape(SUPPORT_STEPS, SUPPORT_STEPS)
 
     def edge(self) -> dict[str, Any]:
-        """The extent of the data and `support`, as JSON values."""
+        """The extent of the data and `support`, as JSON values.
+
+        Raises:
+            InputError: If there is no map.
+        """
         _, plane = self.mapped()
-        distance = base64.b64encode(self.support.tobytes()).decode()
+        distance = None if self.support is None else base64.b64encode(self.support.tobytes()).decode()
         return {
             "extent": self.extent,
             "reach": self.extent * REACH,
@@ -140,12 +155,19 @@ class Explored:
     @functools.cached_property
     def clusters(self) -> list[dict[str, Any]]:
         """The clusters that a mixture of Gaussians finds without labels: middle, covariance, size, and the digit that
-        most of their points are, with its share (None where there are no labels)."""
+        most of their points are, with its share (None where there are no labels). None where there are few points.
+
+        Raises:
+            InputError: If there is no map.
+        """
+        self.mapped()
         from digitvae.evaluation.clustering import CLUSTERS, cluster_scores  # takes seconds; the page is there before
 
         self.encoded.wait()
         labels = self.splits.validation.labels
         places = self.places.astype(np.float64)
+        if len(places) < FEWEST * CLUSTERS:
+            return []
         given = np.zeros(len(places), np.int64) if labels is None else labels.astype(np.int64)
         groups = cluster_scores(places, given).gaussian_mixture.clusters
         found = []
@@ -189,15 +211,22 @@ class Explored:
             if self.drawer.latent_dim == 2:
                 return self.drawer, Plane(np.zeros((1, 2)))
             self.encoded.wait()
-        assert self.plane is not None
+            if self.plane is None:
+                raise InputError("The digits were not encoded, so there is no map of them; start again.")
         return self.drawer, self.plane
 
-    def nearest(self, place: Array) -> dict[str, Any] | None:
-        """The real digit nearest to a place (2,) of the map, as JSON values; None before there is any."""
-        if not self.ready:
-            return None
-        row = int(np.square(self.places - place).sum(1).argmin())
+    def nearest(self, place: Array, digit: int = 0) -> dict[str, Any] | None:
+        """The real digit nearest to a place (2,) of the map, as JSON values; None before there is any.
+
+        Where the model is told the digit, only those count that are the `digit`.
+        """
         validation = self.splits.validation
+        apart = np.square(self.places - place).sum(1)
+        if self.drawer is not None and self.drawer.by_digit and validation.labels is not None:
+            apart[validation.labels[: len(apart)] != digit] = np.inf
+        if not np.isfinite(apart).any():
+            return None
+        row = int(apart.argmin())
         label = None if validation.labels is None else int(validation.labels[row])
         image = base64.b64encode(validation.images[row].tobytes()).decode()
         return {"row": row, "label": label, "image": image}

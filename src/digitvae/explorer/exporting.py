@@ -47,18 +47,20 @@ class Difference:
         largest: Over all places and pixels.
         mean: Over all places and pixels.
         places: Random places that were looked at.
+        reach: Half a side of the square that they lie in, and that is decoded at all.
     """
 
     largest: int
     mean: float
     places: int
+    reach: float
 
     def sentence(self) -> str:
         """For people."""
         return (
-            f"Digits are decoded on {NODES} × {NODES} nodes and blended between them; they differ from the decoder's "
-            f"by at most {self.largest} of 255 grey levels, {self.mean:.2f} on average, at {self.places:,} random "
-            "places."
+            f"From −{self.reach:.1f} to {self.reach:.1f} digits are decoded on {NODES} × {NODES} nodes and blended "
+            f"between them; there they differ from the decoder's by at most {self.largest} of 255 grey levels, "
+            f"{self.mean:.2f} on average, at {self.places:,} random places. Farther out nothing is decoded."
         )
 
 
@@ -131,7 +133,7 @@ def _difference(explored: Explored, nodes: Images, reach: float) -> Difference:
     places = np.random.default_rng(0).uniform(-reach, reach, (PLACES, 2))
     true = explored.decode(places).reshape(PLACES, 784).astype(np.float32)
     apart = np.abs(blended(nodes, reach, places) - true)
-    return Difference(int(apart.max()), float(apart.mean()), PLACES)
+    return Difference(int(apart.max()), float(apart.mean()), PLACES, reach)
 
 
 def _static(page: str) -> str:

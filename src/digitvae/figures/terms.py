@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from digitvae.figures.style import FAINT, PEN, RED, Array, new_figure, styled
@@ -39,6 +40,7 @@ def draw_losses(
         va="bottom",
         fontsize=8.5,
         color=RED,
+        path_effects=[withStroke(linewidth=3, foreground="white")],  # the other curve may run behind it
     )
     axes.set_xlim(0, last_epoch * 1.02 + 0.5)
     axes.set_ylim(low, high)

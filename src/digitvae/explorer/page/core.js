@@ -22,6 +22,8 @@ DV.plain = function (number, digits) {
 };
 DV.rounded = function (place) { return place.map(function (value) { return Number(DV.plain(value)); }); };
 DV.percent = function (share) { return (share >= 0.9995 ? "100" : share < 0.0005 ? "0" : (100 * share).toFixed(share < 0.1 ? 1 : 0)) + " %"; };
+/* A share that may lie below 0 or above 1. */
+DV.share = function (share) { return DV.shown(100 * share, 0) + " %"; };
 DV.counted = function (number) { return number.toLocaleString("en-US"); };
 
 DV.later = function (wait, what) {
@@ -137,6 +139,7 @@ function show(view, parameters) {
 }
 function fromAddress() {
   const [view, text] = location.hash.slice(1).split("?");
+  if (current && !DV.views[view]) return;  // a link within the page, such as to the view itself
   const found = DV.views[view] ? view : Object.keys(DV.views)[0];
   show(found, new URLSearchParams(text || ""));
 }

@@ -258,12 +258,12 @@ DV.views.draw = (function () {
     el("truth").value = parameters.get("is") || "";
     strokes = [];
     picture = null;
+    if (DV.about.map) DV.points.load().then(placed, DV.fail);
     try {
       if (parameters.has("strokes")) strokes = unpacked(parameters.get("strokes"));
       else if (parameters.has("grey")) return openGrey(DV.fromAddress(parameters.get("grey")));
     } catch (error) { /* an address that somebody cut short */ }
     redraw();
-    DV.points.load().then(placed, DV.fail);
     if (strokes.length) ask(); else empty();
   }
   return { show };

@@ -30,10 +30,11 @@ DV.views.map = (function () {
   }
 
   function inside(place) {
-    if (!known.edge) return null;
+    if (!known.edge || !known.edge.values) return null;
     const far = Math.max(Math.abs(place[0]), Math.abs(place[1])) >= known.edge.reach;
     return !far && DV.surface.at(known.edge, place[0], place[1]) <= known.edge.level;
   }
+  function drawn(place) { return Math.max(Math.abs(place[0]), Math.abs(place[1])) <= DV.source.reach; }
   function where(place) { return DV.shown(place[0], 2) + ", " + DV.shown(place[1], 2); }
   function coded(place) {
     const { origin, axes } = known.edge ? known.edge.plane : { origin: [0, 0], axes: [[1, 0], [0, 1]] };
@@ -65,7 +66,8 @@ DV.views.map = (function () {
     at = DV.rounded(place);
     el("probe-place").textContent = where(at);
     const data = inside(at);
-    el("probe-data").textContent = data === null ? "–" : data ? "inside" : "outside: the model goes on by itself";
+    el("probe-data").textContent = !drawn(at) ? "outside, and not exported: this is the nearest digit that is" :
+      data === null ? "–" : data ? "inside" : "outside: the model goes on by itself";
     el("probe-data").classList.toggle("out", data === false);
     ask(at);
     plot.redrawOver();
@@ -110,19 +112,21 @@ DV.views.map = (function () {
     const shares = Array.from({ length: STEPS }, function (_, n) { return -beyond + n * (1 + 2 * beyond) / (STEPS - 1); });
     const way = shares.map(along), asked = line;
     el("beyond").value = beyond;
-    el("beyond-out").textContent = DV.percent(beyond);
+    el("beyond-out").textContent = DV.share(beyond);
     try {
       const grey = await DV.source.decode(way.flat(), digit);
       if (asked !== line) return;
       const out = way.filter(function (place) { return inside(place) === false; }).length;
+      const missing = way.filter(function (place) { return !drawn(place); }).length;
       el("strip").replaceChildren(...way.map(function (place, n) {
         const outside = inside(place) === false;
-        const button = DV.make("button", { type: "button", "aria-label": "Probe at " + DV.percent(shares[n]) + " of the way" + (outside ? ", outside the data" : ""),
+        const button = DV.make("button", { type: "button", "aria-label": "Probe at " + DV.share(shares[n]) + " of the way" + (outside ? ", outside the data" : ""),
           onclick: function () { probe(place); } }, DV.digit(grey, n, "Digit on the way"));
-        return DV.make("li", { class: outside ? "outside" : null }, button, DV.make("span", {}, DV.shown(100 * shares[n], 0) + " %"));
+        return DV.make("li", { class: outside ? "outside" : null }, button, DV.make("span", {}, DV.share(shares[n])));
       }));
       el("line-text").textContent = "From " + where(line[0]) + " to " + where(line[1]) + ". " +
-        (known.edge ? (out ? out + " of " + STEPS + " digits lie outside the data, framed in red: there the model has seen nothing." : "All of it lies inside the data.") : "");
+        (missing ? missing + " of " + STEPS + " digits lie beyond what was exported: the nearest that was is shown. " : "") +
+        (known.edge && known.edge.values ? (out ? out + " of " + STEPS + " digits lie outside the data, framed in red: there the model has seen nothing." : "All of it lies inside the data.") : "");
       DV.again.show("line-again", DV.again.line(coded(line[0]), coded(line[1]), STEPS, beyond, digit));
     } catch (error) { DV.fail(error); }
   });
@@ -185,7 +189,8 @@ DV.views.map = (function () {
     let text = DV.counted(known.places.length / 2) + " of " + a.digits + (a.seen ? ", seen in training" : "") + ", each at the mean of its posterior. ";
     if (a.byDigit) text = DV.counted(known.places.length / 2) + " of " + a.digits + (a.seen ? ", seen in training" : "") + ", each at its style. ";
     if (a.principal) text += "Of " + a.latent + " latent dimensions this is the plane of the codes' two principal components. ";
-    if (known.edge && layers.has("edge")) text += "The dashed line is where the data ends: beyond it, the tenth nearest point is farther than for 99 % of the points. ";
+    if (known.edge && !known.edge.values) text += "They are too few to tell where the data ends. ";
+    else if (known.edge && layers.has("edge")) text += "The dashed line is where the data ends: beyond it, the tenth nearest point is farther than for 99 % of the points. ";
     if (layers.has("clusters") && clusters) text += "Clusters: a mixture of ten Gaussians, found without labels, named by the digit that most of their points are. ";
     if (DV.about.difference) text += DV.about.difference;
     el("map-text").textContent = text;
@@ -198,7 +203,11 @@ DV.views.map = (function () {
     const key = [plot.middle, plot.reach, plot.width, plot.height, digit, document.documentElement.dataset.theme].join();
     if (backdrop && backdrop.key === key) return;
     const asked = [], at = [];
-    for (let j = 0; j < rows; j++) for (let i = 0; i < columns; i++) { asked.push(...plot.place((i + 0.5) * cell, (j + 0.5) * cell)); at.push([i * cell, j * cell]); }
+    for (let j = 0; j < rows; j++) for (let i = 0; i < columns; i++) {
+      const place = plot.place((i + 0.5) * cell, (j + 0.5) * cell);
+      if (drawn(place)) { asked.push(...place); at.push([i * cell, j * cell]); }
+    }
+    if (!at.length) { backdrop = null; return; }
     try {
       const grey = await DV.source.decode(asked, digit);
       const small = await Promise.all(at.map(function (_, n) { return createImageBitmap(DV.picture(grey, 784 * n, 28, 28)); }));

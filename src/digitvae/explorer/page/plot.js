@@ -157,8 +157,8 @@ DV.points = {
         for (const listener of known.listeners) listener();
       });
       const found = await DV.source.edge();
-      known.edge = { reach: found.reach, steps: found.steps, level: found.edge, plane: found.plane, values: DV.bytes(found.distance) };
-      known.edge.lines = DV.surface.contour(known.edge, known.edge.level);
+      known.edge = { reach: found.reach, steps: found.steps, level: found.edge, plane: found.plane, values: found.distance && DV.bytes(found.distance) };
+      known.edge.lines = known.edge.values ? DV.surface.contour(known.edge, known.edge.level) : [];
       known.home = found.extent * 1.08;
       for (const listener of known.listeners) listener();
     })();

@@ -19,6 +19,7 @@ DV.source = (function () {
   const binary = "application/octet-stream";
 
   return {
+    reach: Infinity,  // how far out there are digits
     about: function () { return json("about"); },
     edge: function () { return json("support"); },
     clusters: function () { return json("clusters"); },

@@ -9,7 +9,7 @@ DV.source = (function () {
   }
   function floats(text) { return new Float32Array(DV.bytes(text).buffer); }
 
-  /* The four nodes around a place, bilinearly; beyond the grid what its rim has. */
+  /* The four nodes around a place, bilinearly; beyond the grid what its rim has, which the page says. */
   function blend(x, y, into, at) {
     const { steps, reach } = content.nodes, last = steps - 1;
     const u = Math.min(last, Math.max(0, (x / reach + 1) / 2 * last)), v = Math.min(last, Math.max(0, (y / reach + 1) / 2 * last));
@@ -36,5 +36,6 @@ DV.source = (function () {
       return grey;
     },
     read: null,
+    reach: content.nodes.reach,
   };
 })();

@@ -6,27 +6,28 @@ DV.views.write = (function () {
   let now = { ...usual }, asked = 0, begun = false;
   const urls = new Map();
 
-  async function picture(image, values) {
-    const url = URL.createObjectURL(await DV.source.line(values));
+  /* Whether the picture is shown: not where another text was asked for in the meantime, whose answer may be there. */
+  async function picture(image, values, mine) {
+    const content = await DV.source.line(values);
+    if (mine !== asked) return false;
     if (urls.has(image)) URL.revokeObjectURL(urls.get(image));
-    urls.set(image, url);
-    image.src = url;
+    urls.set(image, URL.createObjectURL(content));
+    image.src = urls.get(image);
+    return true;
   }
 
   const ask = DV.later(60, async function () {
     const mine = ++asked, values = { ...now };
     keep();
     try {
-      await picture(el("written"), values);
-      if (mine !== asked) return;
+      if (!await picture(el("written"), values, mine)) return;
       el("write-error").textContent = "";
       el("written").alt = "The number " + now.text + " written by hand " + now.hand;
       for (const kind of ["png", "svg"]) el(kind).href = DV.source.written({ ...now, format: kind });
       DV.again.show("write-again", DV.again.written(now));
       for (const [n, button] of [...el("hands").children].entries()) {
         const other = now.hand + n + 1;
-        await picture(button.firstChild, { ...now, hand: other, height: 32 });
-        if (mine !== asked) return;
+        if (!await picture(button.firstChild, { ...now, hand: other, height: 32 }, mine)) return;
         button.lastChild.textContent = "Hand " + DV.counted(other);
         button.dataset.hand = other;
       }
