@@ -41,7 +41,10 @@ MAX_TEXT = 1000
 """Characters in a line, at most."""
 
 _MAX_PIXELS = 2**28
-"""Pixels of a line, at most."""
+"""Pixels of a line or a page, at most."""
+
+_TOGETHER = 100
+"""Lines whose digits are drawn at a time."""
 
 _FULL = 20
 """Pixels of the larger side of a digit in MNIST, which made every digit so large."""
@@ -141,8 +144,21 @@ def write(
         )
     for text in texts:
         check_text(text)
-    if not texts:
-        return
+    for start in range(0, len(texts), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        yield from _written(studio, texts[some], hands[some], height, seed, first + start, temperature)
+
+
+def _written(
+    studio: Studio,
+    texts: Sequence[str],
+    hands: Sequence[int],
+    height: int,
+    seed: int,
+    first: int,
+    temperature: float,
+) -> Iterator[Line]:
+    """Lines whose digits are drawn in one go; arguments as in `write`."""
     streams = [stream(seed, "lines", first + place) for place in range(len(texts))]
     styles, labels = [], []
     for text, number, rng in zip(texts, hands, streams, strict=True):
@@ -163,10 +179,17 @@ def page(lines: Sequence[Line]) -> Line:
 
     Args:
         lines: At least one.
+
+    Raises:
+        InputError: If it would have too many pixels.
     """
     tops = np.cumsum([0] + [len(line.ink) for line in lines])[:-1]
-    height = int(tops[-1]) + len(lines[-1].ink)
-    canvas = np.zeros((height, max(line.ink.shape[1] for line in lines)), np.uint8)
+    height, width = int(tops[-1]) + len(lines[-1].ink), max(line.ink.shape[1] for line in lines)
+    if height * width > _MAX_PIXELS:
+        raise InputError(
+            f"{len(lines):,} lines of this height are too large for one picture; lower the height or give a folder."
+        )
+    canvas = np.zeros((height, width), np.uint8)
     boxes = []
     for line, top in zip(lines, tops.tolist(), strict=True):
         rows = canvas[top : top + len(line.ink), : line.ink.shape[1]]

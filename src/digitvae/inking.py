@@ -39,9 +39,8 @@ def paint(ink: Pixels, colour: str = BLACK, paper: str = WHITE) -> Pixels:
         InputError: If a colour is unknown, or both are the same.
     """
     full, none = (np.array(rgb, np.float32) for rgb in _two(colour, paper))
-    share = ink[..., None].astype(np.float32) / 255
-    mixed = (1 - share) * none + share * full
-    painted: Pixels = np.rint(mixed).astype(np.uint8)
+    share = np.arange(256, dtype=np.float32)[:, None] / 255
+    painted: Pixels = np.rint((1 - share) * none + share * full).astype(np.uint8)[ink]
     return painted
 
 
@@ -58,12 +57,17 @@ def resized(images: Pixels, side: int) -> Pixels:
     Raises:
         InputError: If the size is out of range.
     """
-    if not 8 <= side <= 512:
-        raise InputError(f"The size of digits must be 8 to 512 pixels, not {side}.")
+    check_side(side)
     if images.shape[1:] == (side, side):
         return images
     made = [np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)) for image in images]
     return np.stack(made)
+
+
+def check_side(side: int) -> None:
+    """Raise InputError where digits cannot have that height and width."""
+    if not 8 <= side <= 512:
+        raise InputError(f"The size of digits must be 8 to 512 pixels, not {side}.")
 
 
 def sheet(images: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:

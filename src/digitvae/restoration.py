@@ -37,7 +37,9 @@ class Restored:
 
     Attributes:
         images: uint8, shape (samples, 28, 28).
-        labels: The digit that each draw is, shape (samples,); None where the model is not conditioned on it.
+        labels: The digit that each draw is, shape (samples,); None where the model is not conditioned on it. A rough
+            guess where it was not given: which digits a few thousand codes from the prior explain what is seen by, and
+            less sure of itself than the posterior.
     """
 
     images: npt.NDArray[np.uint8]
@@ -55,7 +57,8 @@ def restore(
     """Draw what a digit was, given what can be seen of it, which may be noisy.
 
     What can be seen is taken as the drawing and Normal noise; how much noise is found from how near the best draws
-    come. Pixels that can be seen are drawn anew too: without their noise.
+    come. Pixels that can be seen are drawn anew too: without their noise. The codes of each label are drawn from their
+    posterior; the labels themselves are not (see `Restored`).
 
     Args:
         model: The VAE.

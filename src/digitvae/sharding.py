@@ -16,7 +16,7 @@ from typing import Any
 from digitvae.data.files import write_aside
 from digitvae.data.sinks import open_sink
 from digitvae.errors import InputError, RunError
-from digitvae.studio import CHUNK, Batch, chunk_count
+from digitvae.studio import CHUNK, Batch, check_count, chunk_count
 
 FORMAT = "parquet"
 """What shards are written as: `datasets` reads a folder of them."""
@@ -34,7 +34,7 @@ class Shards:
         shards: Files.
 
     Raises:
-        InputError: If there would be empty shards.
+        InputError: If there would be empty shards, or no digits.
 
     >>> plan = Shards(Path("digits"), count=5_000, shards=2)
     >>> [list(plan.chunks(shard)) for shard in range(2)]
@@ -49,6 +49,7 @@ class Shards:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
+        check_count(self.count)
         most = chunk_count(self.count)
         if not 1 <= self.shards <= min(most, 100_000):
             raise InputError(

@@ -240,7 +240,14 @@ class Studio:
         if not 0 <= hands <= most:
             raise InputError(f"There can be 0 to {most:,} hands for {count:,} digits, not {hands}.")
         check_temperature(temperature)
-        for chunk in chunks if chunks is not None else range(chunk_count(count)):
+        stream(seed, "chunks", 0)  # so that all that is wrong is said now, and not when the first digit is drawn
+        whole = range(chunk_count(count))
+        return self._chunks(count, digit, hands, seed, temperature, whole if chunks is None else chunks)
+
+    def _chunks(
+        self, count: int, digit: int | None, hands: int, seed: int, temperature: float, chunks: range
+    ) -> Iterator[Batch]:
+        for chunk in chunks:
             rng = stream(seed, "chunks", chunk)
             order = rng.permutation(np.arange(CHUNK) % CLASSES)
             first = chunk * CHUNK
@@ -270,6 +277,10 @@ class Studio:
         """
         check_temperature(temperature)
         check_labels(labels)
+        stream(seed, "chunks", 0)
+        return self._listed(hands, labels, seed, temperature)
+
+    def _listed(self, hands: Integers, labels: Integers, seed: int, temperature: float) -> Iterator[Batch]:
         for chunk in range(chunk_count(len(labels))):
             rows = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
             who, what = hands[rows].astype(np.int32), labels[rows].astype(np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from digitvae.config import Config
+from digitvae.evaluation.density import CONVERGED
 from digitvae.evaluation.scoring import Scores, in_words
 from digitvae.evaluation.suite import BASELINE
 from digitvae.running import Watcher
@@ -79,9 +80,10 @@ class ProgressBar(Watcher):
 def measures_table(content: Mapping[str, Any]) -> Table:
     """The measures of an ``evaluation.json`` as a table: value, spread and what was repeated, images."""
     table = Table(
-        "measure", "value", "spread", "over", "images", title=f"{content['model']}: {content['data']['caption']}"
+        *("measure", "value", "spread", "over", "images", "how"),
+        title=escape(f"{content['model']}: {content['data']['caption']}"),
     )
-    for column in table.columns[1:]:
+    for column in table.columns[1:5]:
         column.justify = "right"
     for name, section in content["sections"].items():
         table.add_section()
@@ -91,10 +93,34 @@ def measures_table(content: Mapping[str, Any]) -> Table:
         for measure in section["measures"]:
             spread = "" if measure["spread"] is None else written(measure["spread"], measure["unit"])
             value = written(measure["value"], measure["unit"])
-            table.add_row(measure["name"], value, spread, measure["over"], f"{measure['n']:,}")
+            table.add_row(measure["name"], value, spread, measure["over"], f"{measure['n']:,}", how(measure))
         if verdict := section.get("copy_audit"):
             table.add_row("copy audit", "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}")
     return table
+
+
+def how(measure: Mapping[str, Any]) -> str:
+    """What a reader of a measure must know beside it, in a few words; empty where there is nothing.
+
+    >>> how({"settings": {"points": 46368, "change": 0.2, "shifts": 2, "spread_over_shifts": 0.01}})
+    '46,368 points, 2 shifts ± 0.01 nats, last change +0.20: not converged'
+    """
+    settings = measure["settings"]
+    said = []
+    if "points" in settings:
+        said.append(f"{settings['points']:,} points")
+    if "spread_over_shifts" in settings:
+        said.append(f"{settings['shifts']} shifts ± {settings['spread_over_shifts']:.2f} nats")
+    if "change" in settings:
+        converged = "" if abs(settings["change"]) < CONVERGED else ": not converged"
+        said.append(f"last change {settings['change']:+.2f}{converged}")
+    if "error" in settings:
+        said.append(f"± {100 * settings['error']:.2f} points (95 %)")
+    if "labelled_by" in settings:
+        said.append(f"labelled by the {settings['labelled_by']}")
+    if "counts" in settings:
+        said.append("of each: " + " ".join(map(str, settings["counts"])))
+    return ", ".join(said)
 
 
 @contextlib.contextmanager
@@ -157,16 +183,16 @@ SHOWN = 20
 """Scores that the terminal shows, the rarest."""
 
 
-def scores_table(scores: Scores) -> Table:
-    """The rarest of the scored images as a table."""
+def scores_table(scores: Scores, names: Sequence[str]) -> Table:
+    """The rarest of the scored images as a table; `names` are what the images are called."""
     reference = scores.reference
-    kind = "cross-entropy" if reference.binarization == "none" else reference.estimator
-    title = f"{kind}, binarization {reference.binarization}, among {reference.digits}"
-    table = Table("image", "log p(x), nats", "percentile", "in words", title=title)
+    title = f"{reference.title}, binarization {reference.binarization}, among {reference.digits}"
+    number = "minus cross-entropy, nats" if reference.cross_entropy else "log p(x), nats"
+    table = Table("image", number, "percentile", "in words", title=escape(title))
     order = np.argsort(scores.log_prob, kind="stable")
     for place in order[:SHOWN]:
         percentile = float(scores.percentile[place])
-        table.add_row(f"{place + 1}", f"{scores.log_prob[place]:.1f}", f"{percentile:.1f}", in_words(percentile))
+        table.add_row(escape(names[place]), f"{scores.log_prob[place]:.1f}", f"{percentile:.1f}", in_words(percentile))
     if len(order) > SHOWN:
         table.caption = f"The {SHOWN} rarest of {len(order):,}; --out writes all."
     return table

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +14,14 @@ from digitvae.errors import InputError
 from digitvae.handwriting import CHARACTERS
 from digitvae.studio import stream
 
+if TYPE_CHECKING:
+    from rstr.xeger import Xeger
+
 LONGEST = 60
 """Characters of a text that a regular expression may give; longer ones are drawn anew."""
+
+OPEN_REPEATS = 8
+"""Times that what stands before an open repeat (``*``, ``+``, ``{2,}``) comes at most, or as often as it must."""
 
 TRIES = 200
 """Draws from a regular expression before it is given up."""
@@ -81,11 +88,22 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise InputError(f"'{pattern}' is neither {names} nor a regular expression ({error}).") from error
 
 
-def _matching(pattern: str, compiled: re.Pattern[str] | None, rng: np.random.Generator) -> str:
-    import rstr
+def _maker(source: random.Random) -> Xeger:
+    from rstr.xeger import Xeger
 
+    class Short(Xeger):
+        """The library repeats up to a hundred times, so that hardly a text with two open repeats would fit a line."""
+
+        def _handle_repeat(self, start_range: int, end_range: int, value: Any) -> str:
+            most = end_range if end_range <= LONGEST else max(start_range, OPEN_REPEATS)
+            return super()._handle_repeat(start_range, most, value)
+
+    return Short(source)
+
+
+def _matching(pattern: str, compiled: re.Pattern[str] | None, rng: np.random.Generator) -> str:
     assert compiled is not None
-    maker = rstr.Rstr(random.Random(int(rng.integers(2**63))))
+    maker = _maker(random.Random(int(rng.integers(2**63))))
     for _ in range(TRIES):
         try:
             text = maker.xeger(pattern)

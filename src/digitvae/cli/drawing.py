@@ -14,7 +14,7 @@ import typer
 from rich.progress import track
 
 from digitvae.cli.app import app, screen
-from digitvae.cli.inputs import named_digits, read_lines, read_list
+from digitvae.cli.inputs import is_there, named_digits, read_lines, read_list
 from digitvae.errors import InputError
 from digitvae.studio import TEMPERATURE
 
@@ -75,9 +75,10 @@ def generate(
     """
     from digitvae.data.files import refuse_existing, write_aside
     from digitvae.data.sinks import format_of, open_sink
-    from digitvae.inking import MAX_SHEET, as_png, resized, sheet
+    from digitvae.inking import MAX_SHEET, as_png, check_side, resized, sheet
     from digitvae.sharding import FORMAT, Shards, turn
     from digitvae.studio import CHUNK, Studio
+    from digitvae.styling import check_knobs
 
     rank, processes = turn()
     if processes > 1 and not shards:
@@ -100,6 +101,9 @@ def generate(
         batches = studio.digits(count, digit=digit, hands=hands, seed=seed, temperature=temperature)
     given = {"slant": slant, "thickness": thickness, "width": width}
     wanted = {name: value for name, value in given.items() if value is not None}
+    if wanted:
+        check_knobs(wanted)
+    check_side(size)
     if shards:
         plan = Shards(out, count, shards)
         about = {"digit": digit, "hands": hands, "seed": seed, "temperature": temperature, "size": size}
@@ -182,8 +186,9 @@ def write(
 
     wanted = list(texts or [])
     if like:  # the shell may spread the examples: --like a.png b.png
-        like += [Path(text) for text in wanted if Path(text).is_file()]
-        wanted = [text for text in wanted if not Path(text).is_file()]
+        examples = [text for text in wanted if _is_example(text)]
+        like += [Path(text) for text in examples]
+        wanted = [text for text in wanted if text not in examples]
     if source is not None:
         wanted += read_lines(source)
     if not wanted:
@@ -219,6 +224,16 @@ def write(
         content = (json.dumps(found, indent=1) + "\n").encode()
         write_aside(boxes, lambda file: file.write(content), overwrite)
     screen.print(f"{len(wanted):,} line{'s' * (len(wanted) != 1)}: {out}", soft_wrap=True)
+
+
+def _is_example(text: str) -> bool:
+    """Whether a word beside the examples is one, rather than something to write: there, or named like a picture."""
+    from digitvae.data.pictures import SUFFIXES
+    from digitvae.handwriting import CHARACTERS
+
+    if set(text) <= set(CHARACTERS):
+        return False
+    return is_there(text) or Path(text).suffix.lower() in SUFFIXES
 
 
 def _set_knobs(studio: Studio, batches: Iterator[Batch], wanted: Mapping[str, float]) -> Iterator[Batch]:

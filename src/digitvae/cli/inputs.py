@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from digitvae.data import Splits
 
 
+def is_there(text: str) -> bool:
+    """Whether a text names a file or folder: a code of many numbers is longer than a name can be."""
+    try:
+        return Path(text).exists()
+    except OSError:
+        return False
+
+
 def read_list(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Hands and labels of a CSV file with the columns ``hand`` and ``label``, int64, shape (n,) each.
 

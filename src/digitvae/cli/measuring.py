@@ -48,7 +48,7 @@ def evaluate(
             content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update, team)
         if team.leads:
             screen.print(measures_table(content))
-            screen.print(f"Written: {path}", soft_wrap=True)
+            screen.print(f"Written: {path}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -68,19 +68,21 @@ def score(
     Examples: `digitvae score seven.png` - `digitvae score digits/ --model runs/map --out scores.csv`
     """
     from digitvae.data import load_digits
+    from digitvae.data.own import names_of
     from digitvae.evaluation.files import data_of, score_folder, write_scores
     from digitvae.terminal import scores_table
 
     if out is not None and out.exists():
         raise RunError(f"{out} exists; name another file with --out.")
     digits, _ = load_digits(images, screen.print)
+    names = names_of(images, len(digits))
 
     def real() -> Splits:
         return load_data(data or data_of(model), data_dir, not no_fallback)
 
     with screen.status("Scoring"):
         scores = score_folder(model, digits, binarization, real, carried=data is None)
-    screen.print(scores_table(scores))
+    screen.print(scores_table(scores, names))
     if out is not None:
-        write_scores(out, scores)
-        screen.print(f"Written: {out}", soft_wrap=True)
+        write_scores(out, scores, names)
+        screen.print(f"Written: {out}", soft_wrap=True, markup=False)

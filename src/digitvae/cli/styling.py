@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import typer
+from rich.progress import track
 
 from digitvae.cli.app import app, screen
 from digitvae.cli.drawing import ModelOption, OverwriteOption, SeedOption, SlantOption, ThicknessOption, WidthOption
-from digitvae.cli.inputs import named_digits
+from digitvae.cli.inputs import is_there, named_digits
 from digitvae.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,18 +59,27 @@ def edit(
     `digitvae edit digits/ --thickness 3.2 --width 18 -o bold.npz`
     """
     from digitvae.data.files import refuse_existing
-    from digitvae.studio import Studio
-    from digitvae.styling import UNITS, Knobs, edit_images
+    from digitvae.studio import CHUNK, Studio
+    from digitvae.styling import UNITS, Knobs, check_knobs, edit_images
 
     refuse_existing(out, overwrite)
-    studio = Studio.load(model)
-    found, labels = named_digits([images], digit, strict=False)
     given = {"slant": slant, "thickness": thickness, "width": width}
     wanted = {name: value for name, value in given.items() if value is not None}
-    edited = edit_images(studio, Knobs.load(studio), found, labels, wanted)
-    _save(out, edited.images, labels, size, overwrite)
+    check_knobs(wanted)
+    _check_out(out, 1, size)
+    studio = Studio.load(model)
+    knobs = Knobs.load(studio)
+    found, labels = named_digits([images], digit, strict=False)
+    _check_out(out, len(found), size)
+    parts = [slice(start, start + CHUNK) for start in range(0, len(found), CHUNK)]
+    edited = [
+        edit_images(studio, knobs, found[part], labels[part], wanted)
+        for part in track(parts, "Editing", console=screen, transient=True, disable=len(parts) < 2)
+    ]
+    _save(out, np.concatenate([part.images for part in edited]), labels, size, overwrite)
     for name, value in wanted.items():
-        screen.print(_reached(name, value, getattr(edited.measured, name), MISSED * UNITS[name]))
+        got = np.concatenate([getattr(part.measured, name) for part in edited])
+        screen.print(_reached(name, value, got, MISSED * UNITS[name]))
     changed = f"{len(found):,} digit{'s' * (len(found) != 1)}" if wanted else "Nothing changed"
     screen.print(f"{changed}: {out}", soft_wrap=True)
 
@@ -121,9 +131,12 @@ def interpolate(
 
 @app.command()
 def mix(
-    digit_of: Annotated[str, typer.Option("--digit-of", help="A picture of a digit, or a digit 0 to 9.")],
-    style_of: Annotated[Path, typer.Option("--style-of", help="A picture whose style is taken, or a folder of them.")],
+    digit_of: Annotated[str, typer.Option("--digit-of", help="A digit 0 to 9, or a picture or code of one.")],
+    style_of: Annotated[
+        str, typer.Option("--style-of", help="A picture whose style is taken, a folder of them, or a code.")
+    ],
     out: PictureOption,
+    digit: DigitOption = None,
     size: SizeOption = 112,
     model: ModelOption = "studio",
     overwrite: OverwriteOption = False,
@@ -132,23 +145,24 @@ def mix(
 
     Examples: `digitvae mix --digit-of 5 --style-of my7.png -o my5.png` -
     `digitvae mix --digit-of a.png --style-of digits/ -o mixed.png`
+
+    A code is a digit, a colon and numbers with commas, as for interpolate.
     """
     from digitvae.data.files import refuse_existing
     from digitvae.studio import Studio
-    from digitvae.styling import mix as mixed
 
     refuse_existing(out, overwrite)
     studio = Studio.load(model)
-    if digit_of in _DIGITS:
-        label = int(digit_of)
+    label = int(_end(studio, digit_of, 0, 0)[1].argmax())
+    if ":" in style_of and not is_there(style_of):
+        noise, weights = _end(studio, style_of, 0, 0)
+        styles, style_labels = noise[None], weights[None].argmax(1)
     else:
-        _, found = named_digits([Path(digit_of)])
-        if len(found) != 1:
-            raise InputError(f"{digit_of} holds {len(found):,} digits; give one, or a digit from 0 to 9.")
-        label = int(found[0])
-    styles, style_labels = named_digits([style_of])
+        images, style_labels = named_digits([Path(style_of)], digit)
+        styles = studio.style(images, style_labels)
     labels = np.full(len(styles), label)
-    _save(out, mixed(studio, labels, styles, style_labels), labels, size, overwrite)
+    drawn = studio.draw(studio.hands.carried(styles, style_labels, labels), labels)
+    _save(out, drawn, labels, size, overwrite)
     screen.print(f"{len(labels):,} digit{'s' * (len(labels) != 1)} {label}: {out}", soft_wrap=True)
 
 
@@ -172,34 +186,57 @@ def restore(
 ) -> None:
     """Fill in a covered part of a digit, or take noise away: several draws of what it may have been.
 
+    With --mask a picture is scaled to 28 x 28 as a whole, so that the mask lies where it says: the digit should be
+    about 20 pixels high and in the middle, as in MNIST. Which digits the draws are is a rough guess; --digit says it.
+
     Examples: `digitvae restore half.png --mask right -o whole.png` -
     `digitvae restore dusty.png --denoise -o clean.png`
     """
     from digitvae.checkpoint import load_model
     from digitvae.data import load_digits
     from digitvae.data.files import refuse_existing
+    from digitvae.data.fitting import scale_picture
+    from digitvae.data.folders import read_file
+    from digitvae.data.pictures import SUFFIXES, read_picture
     from digitvae.restoration import restore as restored
     from digitvae.rundir import find_model
 
     if mask is None and not denoise:
         raise InputError("Say what is covered with --mask, or --denoise, or both.")
     refuse_existing(out, overwrite)
+    _check_out(out, samples + 1, size)
     covered = _covered(mask)
-    found, _ = load_digits(image, screen.print)
-    if len(found.images) != 1:
-        raise InputError(f"{image} holds {len(found.images):,} digits; restore one at a time.")
+    if mask is not None and image.suffix.lower() in SUFFIXES:
+        # As a whole: fitting would move what is left to see away from under the mask.
+        whole, how = scale_picture(read_picture(read_file(image), str(image)), str(image))
+        found = whole[None]
+        if how:
+            screen.print(how)
+    else:
+        found = load_digits(image, screen.print)[0].images
+    if len(found) != 1:
+        raise InputError(f"{image} holds {len(found):,} digits; restore one at a time.")
     vae, _ = load_model(find_model(model))
     with screen.status("Restoring"):
-        drawn = restored(vae, found.images[0], covered, samples, digit, seed)
-    images = drawn.images if denoise else np.where(covered, drawn.images, found.images[0])
-    shown = np.concatenate([np.where(covered, 0, found.images[:1]), images]).astype(np.uint8)
+        drawn = restored(vae, found[0], covered, samples, digit, seed)
+    images = drawn.images if denoise else np.where(covered, drawn.images, found[0])
+    shown = np.concatenate([np.where(covered, 0, found), images]).astype(np.uint8)
     if out.suffix.lower() == ".png":
         _save(out, shown, np.zeros(0, np.int64), size, overwrite, columns=len(shown))
     else:
-        labels = drawn.labels if drawn.labels is not None else np.zeros(len(images), np.int64)
+        labels = drawn.labels if drawn.labels is not None else _labels_of(images, digit)
         _save(out, images, labels, size, overwrite)
     read = "" if drawn.labels is None else " as " + ", ".join(str(label) for label in drawn.labels.tolist())
     screen.print(f"{len(images)} draws{read}: {out}", soft_wrap=True)
+
+
+def _labels_of(images: Array, digit: int | None) -> Array:
+    """What digits are: as was said, or as a reader reads them."""
+    from digitvae.reading import frozen, read_digits
+
+    if digit is not None:
+        return np.full(len(images), digit)
+    return read_digits(frozen("reader")[0], images).argmax(1).numpy()
 
 
 _DIGITS = [str(digit) for digit in range(10)]
@@ -208,8 +245,9 @@ _DIGITS = [str(digit) for digit in range(10)]
 def _drawn_way(folder: Path, a: str, b: str | None, steps: int, beyond: float, seed: int) -> tuple[Array, Array]:
     """Digits from one to another, and what they are, by a model that draws the digit it is asked for."""
     from digitvae.studio import Studio
-    from digitvae.styling import between
+    from digitvae.styling import between, check_way
 
+    check_way(steps, beyond)
     studio = Studio(folder)
     first = _end(studio, a, seed, 0)
     if b is None:
@@ -244,7 +282,7 @@ def _code(model: VAE, text: str) -> Tensor:
 
     from digitvae.generation import encode_images
 
-    if Path(text).exists():
+    if is_there(text):
         images, _ = named_digits([Path(text)], strict=False)
         if len(images) != 1:
             raise InputError(f"{text} holds {len(images):,} digits; give one.")
@@ -269,7 +307,7 @@ def _end(studio: Studio, text: str, seed: int, place: int) -> tuple[Array, Array
     if text in _DIGITS:
         noise = stream(seed, "chunks", place).normal(size=studio.latent_dim)
         return noise, np.eye(10)[int(text)]
-    if Path(text).exists():
+    if is_there(text):
         images, labels = named_digits([Path(text)])
         if len(images) != 1:
             raise InputError(f"{text} holds {len(images):,} digits; give one.")
@@ -304,15 +342,27 @@ def _covered(mask: str | None) -> npt.NDArray[np.bool_]:
     return covered
 
 
+def _check_out(out: Path, count: int, size: int) -> None:
+    """Raise InputError where so many digits cannot be written there, before any work is done."""
+    from digitvae.data.sinks import format_of
+    from digitvae.inking import MAX_SHEET, check_side
+
+    if out.suffix.lower() != ".png":
+        format_of(out)
+        return
+    check_side(size)
+    if count > MAX_SHEET:
+        raise InputError(f"A picture holds up to {MAX_SHEET:,} digits; write them to a folder, .npz or .parquet.")
+
+
 def _save(out: Path, images: Array, labels: Array, size: int, overwrite: bool, columns: int | None = None) -> None:
     """One picture of all digits where a PNG is asked for, else digits as `generate` writes them, 28 x 28."""
     from digitvae.data.files import write_aside
     from digitvae.data.sinks import format_of, open_sink
-    from digitvae.inking import MAX_SHEET, as_png, resized, sheet
+    from digitvae.inking import as_png, resized, sheet
 
+    _check_out(out, len(images), size)
     if out.suffix.lower() == ".png":
-        if len(images) > MAX_SHEET:
-            raise InputError(f"A picture holds up to {MAX_SHEET:,} digits; write them to a folder, .npz or .parquet.")
         content = as_png(sheet(resized(images, size), columns, gap=max(2, size // 14)))
         write_aside(out, lambda file: file.write(content), overwrite)
         return

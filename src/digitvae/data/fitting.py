@@ -130,6 +130,33 @@ def fit_picture(grey: Pixels, name: str) -> tuple[Pixels, bool]:
     return _centred(_boxed(ink)), inverted
 
 
+def scale_picture(grey: Pixels, name: str) -> tuple[Pixels, str]:
+    """Scale a whole picture to 28x28: nothing is cut off or centred, narrow pictures get paper beside them.
+
+    Args:
+        grey: uint8 of shape (height, width), light on dark or dark on light.
+        name: what messages call the picture.
+
+    Returns:
+        uint8 of shape (28, 28) with ink 255, and a sentence saying what was done; "" for nothing.
+
+    Raises:
+        DataError: when the picture is blank.
+    """
+    from PIL import Image
+
+    if grey.shape == (SIDE, SIDE):
+        image, inverted = fit_picture(grey, name)
+        return image, "The image was dark on light and was inverted." if inverted else ""
+    ink, _, _ = _ink(grey, name)
+    side = max(ink.shape)
+    square = np.zeros((side, side), np.float32)
+    top, left = (side - ink.shape[0]) // 2, (side - ink.shape[1]) // 2
+    square[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    scaled = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.clip(np.rint(np.asarray(scaled)), 0, 255).astype(np.uint8), "The picture was scaled as a whole to 28x28."
+
+
 def holds_several(ink: npt.NDArray[np.bool_]) -> bool:
     """Whether a mask of ink, of shape (height, width), shows more than one digit.
 

@@ -33,6 +33,24 @@ def read_folder(path: str | Path) -> tuple[Digits, tuple[str, ...]]:
         DataError: when there are no pictures, one cannot be used, a label is wrong, or a path leads out of the folder.
     """
     folder = Path(path)
+    files, labels = picture_files(folder)
+    fitting = Fitting(str(folder))
+    home = folder.resolve()
+    for file in files:
+        try:
+            fitting.add(read_picture(read_file(_inside(file, home)), str(file)), str(file))
+        except DataError as error:
+            fitting.refuse(error)
+    images, notes = fitting.result()
+    return Digits(images, None if labels is None else np.array(labels, np.uint8)), notes
+
+
+def picture_files(folder: Path) -> tuple[list[Path], list[int] | None]:
+    """The pictures of a folder in the order in which `read_folder` reads them, and their labels where there are some.
+
+    Raises:
+        DataError: As `read_folder` does, but for what is within the pictures.
+    """
     labels: list[int] | None
     listed = (folder / LABELS_FILE).is_file()
     classes = [folder / name for name in _CLASSES if (folder / name).is_dir()]
@@ -55,15 +73,7 @@ def read_folder(path: str | Path) -> tuple[Digits, tuple[str, ...]]:
         raise DataError(
             f"{folder} holds no pictures: put PNG, JPEG, BMP, TIFF or WebP files in it, or in subfolders named 0 to 9."
         )
-    fitting = Fitting(str(folder))
-    home = folder.resolve()
-    for file in files:
-        try:
-            fitting.add(read_picture(read_file(_inside(file, home)), str(file)), str(file))
-        except DataError as error:
-            fitting.refuse(error)
-    images, notes = fitting.result()
-    return Digits(images, None if labels is None else np.array(labels, np.uint8)), notes
+    return files, labels
 
 
 def read_file(path: Path) -> bytes:

@@ -1,11 +1,14 @@
 """The user's own digits, from whatever kind of file or folder they lie in."""
 
+import functools
+import itertools
+import os
 from pathlib import Path
 
 from digitvae.data.digits import Digits
 from digitvae.data.files import open_file
 from digitvae.data.fitting import Fitting
-from digitvae.data.folders import read_file, read_folder
+from digitvae.data.folders import picture_files, read_file, read_folder
 from digitvae.data.formats import Array, read_idx, read_npz
 from digitvae.data.pictures import SUFFIXES, read_picture
 from digitvae.data.pixels import as_labels, as_pixels
@@ -22,8 +25,8 @@ def load_digits(path: str | Path, notify: Notify | None = None) -> tuple[Digits,
     Args:
         path: an `.npz` (`images`, optional `labels`); an IDX file of images, raw or `.gz` (its labels are taken from
             the file beside it that is named as in MNIST: `x-images-idx3-ubyte`, `x-labels-idx1-ubyte`); a Parquet
-            table; one picture (PNG, JPEG, BMP, TIFF, WebP); or a folder of pictures (see `read_folder`), of IDX files
-            named as in MNIST, or with a subfolder `train`.
+            table; one picture (PNG, JPEG, BMP, TIFF, WebP); or a folder of pictures (see `read_folder`), of Parquet
+            tables, of IDX files named as in MNIST, or with a subfolder `train`.
         notify: called with each note, as it is made.
 
     Returns:
@@ -48,6 +51,21 @@ def load_digits(path: str | Path, notify: Notify | None = None) -> tuple[Digits,
     return digits, notes
 
 
+def names_of(path: str | Path, count: int) -> list[str]:
+    """What each of the digits is called that `load_digits` reads there, in their order.
+
+    Pictures have the names of their files, as seen from the folder; others their place, from 1.
+
+    Args:
+        path: As for `load_digits`.
+        count: Digits that were read there.
+    """
+    place, _ = train_and_test(Path(path))
+    if place.is_dir() and not any(place.glob("*.parquet")):
+        return [os.path.relpath(file, place) for file in picture_files(place)[0]]
+    return [place.name] if place.suffix.lower() in SUFFIXES else [str(number) for number in range(1, count + 1)]
+
+
 def train_and_test(path: Path) -> tuple[Path, Path | None]:
     """The paths of what to train with and, in a folder that keeps them apart, of what to test with.
 
@@ -64,7 +82,8 @@ def train_and_test(path: Path) -> tuple[Path, Path | None]:
 
 def _read(path: Path) -> tuple[Digits, Notes]:
     if path.is_dir():
-        return read_folder(path)
+        tables = sorted(path.glob("*.parquet"))
+        return _tables(tables) if tables else read_folder(path)
     with open_file(path) as file:
         start = file.read(4)
     ending = path.suffix.lower()
@@ -81,6 +100,14 @@ def _read(path: Path) -> tuple[Digits, Notes]:
         f"{path} is of no known kind: give an npz, IDX or Parquet file, a PNG, JPEG, BMP, TIFF or WebP picture, or a "
         "folder of pictures."
     )
+
+
+def _tables(paths: list[Path]) -> tuple[Digits, Notes]:
+    """The digits of several tables, such as the shards of a set, one after the other."""
+    parts, notes = zip(*(read_parquet(path) for path in paths), strict=True)
+    if len({part.labels is None for part in parts}) > 1:
+        raise DataError(f"Some Parquet files in {paths[0].parent} have labels and some have none: keep one kind.")
+    return functools.reduce(Digits.followed_by, parts), tuple(dict.fromkeys(itertools.chain(*notes)))
 
 
 def _picture(path: Path) -> tuple[Digits, Notes]:

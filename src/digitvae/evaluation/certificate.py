@@ -32,7 +32,7 @@ from digitvae.errors import InputError
 from digitvae.evaluation.measures import Measure
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
-from digitvae.evaluation.suite import BASELINE, copy_verdict, section, with_more_draws
+from digitvae.evaluation.suite import BASELINE, copy_verdict, known_digits, section, with_more_draws
 from digitvae.machine import machine_facts
 from digitvae.reading import CLASSIFIER, read_digits, train_reader
 
@@ -98,7 +98,7 @@ def certify(
     arms = 1 + 2 * len(possible)
     progress = _Progress(notify, seeds * arms + 2)
     # The audit takes a minute and may say that all the rest is worth nothing: it comes first.
-    samples = _samples(generated, splits.train, judged, judged_on, progress)
+    samples = _samples(generated, splits, judged, judged_on, progress)
     exact = _exact_copies(generated, splits)
     samples["samples"]["measures"].append(exact.to_dict())
     verdict = copy_verdict(samples["samples"], samples[BASELINE])
@@ -200,16 +200,19 @@ def _possible(sizes: Sequence[int], splits: Splits) -> tuple[list[int], list[str
     return possible, notes
 
 
-def _samples(generated: Digits, train: Digits, judged: Digits, judged_on: str, progress: _Progress) -> dict[str, Any]:
+def _samples(
+    generated: Digits, splits: Splits, judged: Digits, judged_on: str, progress: _Progress
+) -> dict[str, Any]:
     """Sections of the generated digits and of the generator that cannot copy."""
     progress.begin("copy audit")
     began = time.perf_counter()
     held = generated.images[fixed_order(len(generated))[: len(judged)]]
-    own = section(judged_on, sample_measures(held, train, judged), began)
+    known = known_digits(splits)
+    own = section(judged_on, sample_measures(held, known, judged), began)
     progress.begin("copy audit of the PCA Gaussian")
     began = time.perf_counter()
-    drawn = pca_gaussian(train, len(judged)).images
-    baseline = with_more_draws(sample_measures(drawn, train, judged), train, judged)
+    drawn = pca_gaussian(splits.train, len(judged)).images
+    baseline = with_more_draws(sample_measures(drawn, known, judged), splits.train, judged)
     return {"samples": own, BASELINE: section(judged_on, baseline, began)}
 
 

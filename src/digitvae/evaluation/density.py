@@ -1,8 +1,9 @@
 """How probable real digits are under a model: ELBO, importance-weighted bound, and log p(x) by quadrature.
 
 Everything is per image, in nats, computed in float32. Grey digits are binarised with fixed seeds first, unless
-`binarization` is ``none``: then each number is a cross-entropy, the mean over all binarisations of what it would
-be, and no logarithm of a probability.
+`binarization` is ``none``: with a Bernoulli likelihood each number is then minus a cross-entropy, and no logarithm of a
+probability. ELBO, rate and distortion are the means over all binarisations of what they would be; what is integrated
+over codes lies below that mean, as the logarithm of an integral is concave (Jensen).
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ def prepared(images: Tensor | np.ndarray, binarization: Binarization) -> Tensor:
     return unit_range(as_images(images)) if binarization == "none" else binarize(images, 0)
 
 
+def is_cross_entropy(model: VAE, binarization: Binarization) -> bool:
+    """Whether densities are minus cross-entropies: those of grey pixels under a likelihood of zeros and ones."""
+    return binarization == "none" and isinstance(model.likelihood, BernoulliLikelihood)
+
+
 def density_measures(
     model: VAE,
     images: Tensor | np.ndarray,
@@ -95,7 +101,7 @@ def density_measures(
     batches = [unit_range(as_images(images)) if grey else binarize(images, seed) for seed in range(draws)]
     n = len(batches[0])
     common = {"binarization": binarization, "seeds": [] if grey else list(range(draws))}
-    what = " (cross-entropy)" if grey else ""
+    what = " (cross-entropy)" if is_cross_entropy(model, binarization) else ""
     measures = []
 
     def add(name: str, values: list[float], definition: str, **settings: object) -> None:
@@ -284,12 +290,13 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
         "upside-down": (images.flip(-1, -2), "turned by half"),
     }
     scores, estimator = log_likelihood(model, prepared(images, binarization))
+    what = "minus the cross-entropy" if is_cross_entropy(model, binarization) else "log p(x)"
     measures = []
     for name, (others, how) in changed.items():
         other_scores, _ = log_likelihood(model, prepared(others, binarization))
         truth = np.repeat([1, 0], len(images))
         area = float(roc_auc_score(truth, torch.cat([scores, other_scores]).numpy()))
-        definition = f"Area under the ROC curve of log p(x) ({estimator}): digits against the same {how}; .5 is chance."
+        definition = f"Area under the ROC curve of {what} ({estimator}): digits against the same {how}; .5 is chance."
         measures.append(
             Measure(
                 f"AUROC against {name} digits",
@@ -356,7 +363,8 @@ def _aggregate(model: VAE, posterior: DiagonalNormal, seed: int = 0) -> float:
     with torch.inference_mode():
         codes = posterior.sample(torch.Generator().manual_seed(seed))
         total = 0.0
-        for z in torch.split(codes, PART):
+        # All codes are held against all posteriors, dimension by dimension.
+        for z in torch.split(codes, min(PART, max(1, 8 * PART // model.latent_dim))):
             log_density = torch.logsumexp(posterior.log_prob(z[:, None]), 1) - math.log(len(codes))
             total += float((log_density - model.prior.log_prob(z)).double().sum())
     return total / len(codes)

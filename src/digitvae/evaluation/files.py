@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +45,8 @@ def evaluation_file(model: str, out: Path | None) -> Path:
     path = out or Path(f"{Path(model).resolve().name}-evaluation.json")
     if path.exists():
         raise RunError(f"{path} exists; name another file with --out.")
+    if not path.parent.is_dir():
+        raise RunError(f"There is no folder {path.parent}; make it, or name another file with --out.")
     return path
 
 
@@ -97,6 +101,8 @@ def evaluate_folder(
         return {}
     for section in sections.values():
         section["seen_in_training"] = seen_in_training(own, splits, section["digits"])
+        if section["seen_in_training"]:
+            section.pop("copy_audit", None)  # which asks how much nearer digits are to those that were trained on
     kept = _kept(path, facts)
     content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
     write_aside(path, json.dumps(content, indent=2) + "\n")
@@ -163,16 +169,18 @@ def reference_scores(model: VAE, facts: Mapping[str, Any], splits: Splits, binar
     raise RunError("The model was trained on all of these digits; name others with --data.")
 
 
-def write_scores(path: Path, scores: Scores) -> None:
-    """Write scores as CSV: position of the image from 1, log p(x) in nats, percentile.
+def write_scores(path: Path, scores: Scores, names: Sequence[str]) -> None:
+    """Write scores as CSV: what the image is called, log p(x) in nats, percentile, binarisation.
 
     Raises:
         RunError: If the file cannot be written.
     """
-    lines = [f"image,{scores.reference.estimator},percentile"]
-    values = zip(scores.log_prob, scores.percentile, strict=True)
-    lines += [f"{place},{log_prob:.4f},{percentile:.2f}" for place, (log_prob, percentile) in enumerate(values, 1)]
-    write_aside(path, "\n".join(lines) + "\n")
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("image", scores.reference.title, "percentile", "binarization"))
+    for name, log_prob, percentile in zip(names, scores.log_prob, scores.percentile, strict=True):
+        table.writerow((name, f"{log_prob:.4f}", f"{percentile:.2f}", scores.reference.binarization))
+    write_aside(path, text.getvalue())
 
 
 def _binarization(asked: str | None, config: Config) -> Binarization:

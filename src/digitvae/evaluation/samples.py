@@ -196,7 +196,7 @@ def sample_measures(images: Array, train: Digits, real: Digits) -> list[Measure]
 
     Args:
         images: Generated digits, uint8, shape (n, 28, 28).
-        train: Training digits of whatever made them.
+        train: Digits that whatever made them may have seen.
         real: Digits that it has not seen.
 
     Raises:

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from digitvae.config import Binarization
-from digitvae.evaluation.density import KeptLattice, log_likelihood, prepared
+from digitvae.config.rules import QUADRATURE_DIMENSIONS
+from digitvae.evaluation.density import Effort, KeptLattice, is_cross_entropy, log_likelihood
+from digitvae.images import as_images, unit_range
 from digitvae.models.vae import VAE
+from digitvae.objective import iw_bound_at
 
 REFERENCE = 2000
 """Real digits that percentiles are taken among, at most: the first ones."""
@@ -33,26 +36,36 @@ class Reference:
         log_prob: Nats, float32, rising, shape (m,).
         digits: What they are, such as ``2,000 validation digits of MNIST``.
         estimator: What `log_prob` is: ``log_prob_quadrature`` or ``iw_bound(k)``.
-        binarization: What was done to grey pixels; with ``none`` it is minus a cross-entropy, not a log probability.
+        binarization: What was done to grey pixels; with ``none`` and a likelihood of zeros and ones it is minus a
+            cross-entropy, not a log probability.
+        cross_entropy: Whether it is.
     """
 
     log_prob: Tensor
     digits: str
     estimator: str
     binarization: Binarization
+    cross_entropy: bool = False
+
+    @property
+    def title(self) -> str:
+        """What a score is, for tables."""
+        return f"minus cross-entropy ({self.estimator})" if self.cross_entropy else self.estimator
 
     @classmethod
     def measured(cls, model: VAE, real: npt.NDArray[np.uint8], binarization: Binarization, digits: str) -> Reference:
         """Score real digits, shape (n, 28, 28), uint8; the first `REFERENCE` are used. `digits` says what they are."""
         used = real[:REFERENCE]
-        log_prob, estimator = log_likelihood(model, prepared(used, binarization))
-        return cls(log_prob.sort().values, f"{len(used):,} {digits}", estimator, binarization)
+        log_prob, estimator = _each_alone(model, used, binarization)
+        grey = is_cross_entropy(model, binarization)
+        return cls(log_prob.sort().values, f"{len(used):,} {digits}", estimator, binarization, grey)
 
     def to_dict(self) -> dict[str, Any]:
         """`QUANTILES` of the scores, to a hundredth of a nat, and the rest, as JSON values."""
         quantiles = torch.quantile(self.log_prob.double(), torch.linspace(0, 1, QUANTILES, dtype=torch.float64))
         rounded = [round(value, 2) for value in quantiles.tolist()]
-        return {"digits": self.digits, "estimator": self.estimator, "quantiles": rounded}
+        about = {"digits": self.digits, "estimator": self.estimator, "cross_entropy": self.cross_entropy}
+        return {**about, "quantiles": rounded}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], binarization: Binarization) -> Reference:
@@ -62,7 +75,9 @@ class Reference:
             KeyError, TypeError or ValueError: If it is something else.
         """
         quantiles = torch.tensor(values["quantiles"], dtype=torch.float32)
-        return cls(quantiles, str(values["digits"]), str(values["estimator"]), binarization)
+        # What was carried before there was the mark was of models with a likelihood of zeros and ones.
+        grey = bool(values.get("cross_entropy", binarization == "none"))
+        return cls(quantiles, str(values["digits"]), str(values["estimator"]), binarization, grey)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +96,7 @@ class Scores:
 
 
 def score_images(model: VAE | KeptLattice, images: Tensor | npt.NDArray[np.uint8], reference: Reference) -> Scores:
-    """Score images and place them among real digits.
+    """Score images and place them among real digits. A score depends on its image alone, not on those beside it.
 
     Args:
         model: The VAE, or what is kept of it for images that come one at a time.
@@ -92,11 +107,28 @@ def score_images(model: VAE | KeptLattice, images: Tensor | npt.NDArray[np.uint8
     Raises:
         InputError: If the images have another shape, type or range.
     """
-    x = prepared(images, reference.binarization)
-    log_prob, _ = model.log_likelihood(x) if isinstance(model, KeptLattice) else log_likelihood(model, x)
+    log_prob, _ = _each_alone(model, images, reference.binarization)
     place = torch.searchsorted(reference.log_prob, log_prob.contiguous())
     percentile = 100 * place.double() / len(reference.log_prob)
     return Scores(log_prob.numpy(), percentile.numpy(), reference)
+
+
+def _each_alone(
+    model: VAE | KeptLattice, images: Tensor | npt.NDArray[np.uint8], binarization: Binarization
+) -> tuple[Tensor, str]:
+    """Scores and what they are, with the same random numbers for every image: pixels are drawn, and codes, as if each
+    image were the only one."""
+    x = unit_range(as_images(images))
+    generator = torch.Generator().manual_seed(0)
+    if binarization != "none":
+        x = (torch.rand(x.shape[1:], generator=generator) < x).to(x.dtype)
+    if isinstance(model, KeptLattice):
+        return model.log_likelihood(x)
+    if model.latent_dim <= QUADRATURE_DIMENSIONS:
+        return log_likelihood(model, x)
+    k = Effort.quick().k
+    noise = torch.randn(k, model.latent_dim, generator=generator)
+    return torch.cat([iw_bound_at(model, part, noise) for part in torch.split(x, 500)]), f"iw_bound({k})"
 
 
 def in_words(percentile: float) -> str:

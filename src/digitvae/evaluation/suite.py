@@ -88,6 +88,8 @@ def evaluate_model(
     if unknown:
         raise InputError(f"There is no metric '{unknown[0]}'; use some of: {', '.join(METRICS)}.")
     name, judged = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
+    if "clusters" in metrics and any(part.labels is None for part in (splits.train, splits.validation, judged)):
+        raise InputError("Clusters are held against labels, and these digits have none; leave the metric out.")
     jobs: dict[str, Callable[[], dict[str, Any]]] = {}
     if "density" in metrics:
         jobs["density"] = lambda: _density(model, judged, name, binarization, effort or Effort.quick(), notify)
@@ -100,7 +102,7 @@ def evaluate_model(
     if "samples" in metrics:
         full = effort is not None and effort != Effort.quick()
         for title, generate in _generators(model, splits).items():
-            jobs[title] = functools.partial(_samples, title, generate, splits.train, judged, name, full, notify)
+            jobs[title] = functools.partial(_samples, title, generate, splits, judged, name, full, notify)
     own = {title: job() for title, job in list(jobs.items())[team.rank :: team.size]}
     every = [json.loads(content) for content in team.collect(json.dumps(own).encode())]
     found = {title: made for content in every for title, made in content.items()}
@@ -139,7 +141,7 @@ def _map(model: VAE) -> dict[str, Any]:
 def _samples(
     title: str,
     generate: Callable[[int], Digits],
-    train: Digits,
+    splits: Splits,
     judged: Digits,
     part: str,
     full: bool,
@@ -148,14 +150,30 @@ def _samples(
     notify(title)
     began = time.perf_counter()
     digits = generate(TRAINED_ON if full else len(judged))
-    if title == FLOOR:  # which are its last digits: they are not held against themselves
-        train = train.subset(slice(0, max(len(judged), len(train) - len(judged))))
-    measures = sample_measures(digits.images[-len(judged) :], train, judged)
+    known = known_digits(splits)
+    if title == FLOOR:  # which are the last training digits: they are not held against themselves
+        known = known_digits(splits, len(judged))
+    measures = sample_measures(digits.images[-len(judged) :], known, judged)
     if title == BASELINE:
-        measures = with_more_draws(measures, train, judged)
+        measures = with_more_draws(measures, splits.train, judged)
     if full and judged.labels is not None:
         measures.append(_accuracy(digits, judged, notify))
     return section(part, measures, began) | {"drawn": len(digits)}
+
+
+def known_digits(splits: Splits, without: int = 0) -> Digits:
+    """The digits that a model may have copied: training digits, and validation digits where test digits judge.
+
+    What the shipped models are trained on holds the validation digits too. Of a model that has not seen them, digits
+    near to one of them are as few as those near to test digits.
+
+    Args:
+        splits: All digits.
+        without: Training digits that are left out, from the last on; as many stay as judge.
+    """
+    judged = splits.validation if splits.test is None else splits.test
+    train = splits.train.subset(slice(0, max(len(judged), len(splits.train) - without)))
+    return train if splits.test is None else train.followed_by(splits.validation)
 
 
 def with_more_draws(measures: Sequence[Measure], train: Digits, judged: Digits, seed: int = 0) -> list[Measure]:

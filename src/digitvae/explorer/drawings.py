@@ -122,6 +122,7 @@ class Judge:
                 "words": in_words(percentile),
                 "estimator": reference.estimator,
                 "binarization": reference.binarization,
+                "crossEntropy": reference.cross_entropy,
                 "among": reference.digits,
                 "by": self.scorer,
             },

@@ -106,7 +106,7 @@ DV.views.draw = (function () {
     const best = found.probabilities.indexOf(Math.max(...found.probabilities));
     el("verdict").textContent = (best === 8 ? "An " : "A ") + best + (found.label !== best ? ", you say a " + found.label : "") + (s ? ", " + s.words : "") + ".";
     el("score").textContent = s
-      ? "log p(x) = " + DV.shown(s.logProb, 1) + " nats under " + s.by + " (" + s.estimator + ", binarization " + s.binarization + "); " +
+      ? (s.crossEntropy ? "Minus cross-entropy " : "log p(x) = ") + DV.shown(s.logProb, 1) + " nats under " + s.by + " (" + s.estimator + ", binarization " + s.binarization + "); " +
         DV.shown(s.percentile, 1) + " % of " + s.among + " are less probable."
       : found.noScore;
     DV.paint(el("fitted"), fitted);
