@@ -13,7 +13,10 @@ from tests.test_cli import digitvae
 from digitvae.checkpoint import load_model
 from digitvae.generation import decode_images, encode_images
 from digitvae.latent import extrapolate
+from digitvae.morphometry import measure
 from digitvae.rundir import find_model
+from digitvae.studio import Studio
+from digitvae.styling import mix
 
 
 @pytest.fixture
@@ -134,6 +137,50 @@ def test_edit_says_what_was_reached_and_what_was_not(seven, tmp_path):
     assert "1 of 1 more than 0.1 off" in done.stderr
 
 
+def test_mix_takes_pictures_codes_and_what_a_picture_shows(draw, studio_folder, seven, tmp_path):
+    studio = Studio(studio_folder)
+    with Image.open(tmp_path / seven / "7" / "a.png") as picture:
+        image = np.array(picture)[None]
+    assert draw("mix", "--digit-of", 5, "--style-of", f"{seven}/7/a.png", "--digit", 7, "-o", "a.npz").returncode == 0
+    assert draw("mix", "--digit-of", 5, "--style-of", "7:0.5,-1,0,2", "-o", "b.npz").returncode == 0
+    with np.load(tmp_path / "a.npz") as there:
+        np.testing.assert_array_equal(there["images"], mix(studio, np.array([5]), image, np.array([7])))
+        assert there["labels"].tolist() == [5]
+    style = studio.hands.carried(np.array([[0.5, -1, 0, 2]]), np.array([7]), np.array([5]))
+    with np.load(tmp_path / "b.npz") as there:
+        np.testing.assert_array_equal(there["images"], studio.draw(style, np.array([5])))
+
+
+def test_restore_keeps_the_place_of_a_larger_picture_and_names_what_it_draws(seven, tmp_path):
+    with Image.open(tmp_path / seven / "7" / "a.png") as picture:
+        picture.resize((280, 280), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    for name in (f"{seven}/7/a.png", "large.png"):
+        options = ("--mask", "left", "-n", 2, "--digit", 7, "--model", "map", "-o", f"{name[-5]}.npz")
+        done = digitvae("restore", name, *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "a.npz") as small, np.load(tmp_path / "e.npz") as large:
+        assert small["labels"].tolist() == large["labels"].tolist() == [7, 7]
+        np.testing.assert_allclose(large["images"][:, :, 14:].astype(int), small["images"][:, :, 14:], atol=2)
+
+
+def test_denoise_draws_anew_what_can_be_seen(seven, tmp_path):
+    done = digitvae("restore", f"{seven}/7/a.png", "--denoise", "-n", 1, "--digit", 7, "-o", "clean.npz", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "clean.npz") as there, Image.open(tmp_path / seven / "7" / "a.png") as picture:
+        apart = np.abs(there["images"][0].astype(int) - np.asarray(picture))
+    assert 0 < apart.mean() < 20
+
+
+def test_a_hand_is_taken_from_examples_and_knobs_are_set(seven, tmp_path):
+    for name, options in (("like", ["--like", f"{seven}/7/a.png"]), ("own", ["--hand", "0"])):
+        assert digitvae("write", "1234", *options, "-o", f"{name}.png", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "like.png").read_bytes() != (tmp_path / "own.png").read_bytes()
+    for thickness in (2, 4):
+        digitvae("generate", "-n", 50, "--thickness", thickness, "-o", f"{thickness}.npz", cwd=tmp_path)
+        with np.load(tmp_path / f"{thickness}.npz") as there:
+            assert np.nanmedian(measure(there["images"]).thickness) == pytest.approx(thickness, abs=0.3)
+
+
 def test_links_are_never_replaced(draw, tmp_path):
     (tmp_path / "kept.npz").write_bytes(b"mine")
     (tmp_path / "link.npz").symlink_to("kept.npz")
@@ -157,7 +204,12 @@ def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["generate", "-n", "0", "-o", "x.npz"], "Between 1 and"),
+        (["generate", "-n", "0", "-o", "x.npz"], "must be 1 to"),
+        (["generate", "-n", "0", "--shards", "1", "-o", "d"], "must be 1 to"),
+        (["generate", "-n", "2000", "--shards", "2", "--temperature", "-1", "-o", "d"], "must be 0 or more"),
+        (["generate", "-n", "2000", "--shards", "2", "--seed", "-1", "-o", "d"], "seed must be"),
+        (["generate", "-n", "2000", "--shards", "2", "--thickness", "99", "-o", "d"], "thickness must be"),
+        (["generate", "-n", "2000", "--shards", "2", "--size", "4", "-o", "d"], "size of digits must be"),
         (["generate", "--digit", "12", "-o", "x.npz"], "A digit is 0 to 9"),
         (["generate", "--temperature", "-1", "-o", "x.npz"], "must be 0 or more"),
         (["generate", "-o", "x.gif"], "does not say its format"),
@@ -181,6 +233,12 @@ def test_what_is_no_digit_is_refused_with_how_unlikely_it_is(draw, tmp_path):
         (["interpolate", "3", "--beyond", "0.5", "-o", "x.png"], "give another"),
         (["interpolate", "3", "potato", "-o", "x.png"], "no digit and no code"),
         (["interpolate", "3", "8", "--steps", "1", "-o", "x.png"], "2 to 1,000 steps"),
+        (["interpolate", "3", "8", "--steps", "-1", "-o", "x.png"], "2 to 1,000 steps"),
+        (["interpolate", "3:" + ",".join(["0.123456789012345"] * 24), "-o", "x.png"], "and 4 numbers"),
+        (["mix", "--digit-of", "5", "--style-of", "7:1,2", "-o", "x.png"], "no code"),
+        (["edit", "nowhere.png", "-o", "x.gif"], "does not say its format"),
+        (["edit", "nowhere.png", "--slant", "99", "-o", "x.npz"], "slant must be"),
+        (["write", "1", "--like", "a.png", "b.png", "-o", "x.png"], "a.png"),
         (["restore", "nowhere.png", "-o", "x.png"], "Say what is covered"),
         (["restore", "nowhere.png", "--mask", "middle", "-o", "x.png"], "is no mask"),
         (["restore", "nowhere.png", "--mask", "20,20,20,20", "-o", "x.png"], "not within the 28 x 28"),

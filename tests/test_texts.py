@@ -7,7 +7,7 @@ import pytest
 
 from digitvae.errors import InputError
 from digitvae.handwriting import CHARACTERS
-from digitvae.texts import PATTERNS, texts
+from digitvae.texts import OPEN_REPEATS, PATTERNS, texts
 
 SHAPES = {
     "zip": r"\d{5}",
@@ -38,6 +38,12 @@ def test_small_amounts_are_as_frequent_as_large_ones():
 @pytest.mark.parametrize("pattern", [r"\d{3}-\d{2}", r"(19|20)\d\d/(0[1-9]|1[0-2])", r"[+-]?\d+", r"\(\d\):\d"])
 def test_regular_expressions_are_matched_as_a_whole(pattern):
     assert all(re.fullmatch(pattern, text) for text in texts(pattern, 50))
+
+
+def test_open_repeats_are_short_and_fit_the_line():
+    found = list(texts(r"[0-9]+,[0-9]+,[0-9]+\.[0-9]+", 2000))
+    assert max(map(len, found)) <= 4 * OPEN_REPEATS + 3
+    assert {len(text) for text in texts(r"\d{1,20}", 2000)} == set(range(1, 21))  # what is said to end is not cut
 
 
 def test_texts_repeat_and_can_be_made_apart():

@@ -53,6 +53,15 @@ def put_parquet(path, digits):
     return path.with_suffix(".parquet")
 
 
+def put_tables(path, digits):
+    """Two Parquet files in a folder, as `digitvae generate --shards` writes them."""
+    half = len(digits) // 2
+    path.mkdir()
+    write_parquet(path / "digits-0.parquet", digits.subset(slice(half)))
+    write_parquet(path / "digits-1.parquet", digits.subset(slice(half, None)))
+    return path
+
+
 def put_classes(path, digits):
     order = np.argsort(digits.labels, kind="stable")
     for position, (image, label) in enumerate(zip(digits.images[order], digits.labels[order], strict=True)):
@@ -64,7 +73,7 @@ def put_classes(path, digits):
 FORMS = [put_npz, put_idx, put_gz, put_folder, put_parquet]
 
 
-@pytest.mark.parametrize("put", FORMS)
+@pytest.mark.parametrize("put", [*FORMS, put_tables])
 def test_what_is_written_is_read_back(tmp_path, few, put):
     digits, notes = load_digits(str(put(tmp_path / "x", few)))
     np.testing.assert_array_equal(digits.images, few.images)
@@ -72,7 +81,7 @@ def test_what_is_written_is_read_back(tmp_path, few, put):
     assert notes == ()
 
 
-@pytest.mark.parametrize("put", FORMS)
+@pytest.mark.parametrize("put", [*FORMS, put_tables])
 def test_digits_without_labels(tmp_path, few, put):
     heard = []
     digits, notes = load_digits(put(tmp_path / "x", Digits(few.images)), heard.append)

@@ -217,6 +217,16 @@ def test_planted_copies_fail_loudly(few, command, tmp_path):
     assert not json.loads((tmp_path / "kept.json").read_text())["copy_audit"]["passed"]
 
 
+def test_near_copies_of_validation_digits_are_caught(few):
+    """Whatever was trained on all of MNIST has seen them too."""
+    made = pca_gaussian(few.train, 400)
+    changed = np.where(few.validation.images[:40] > 0, few.validation.images[:40] - 1, 0)
+    made.images[::10], made.labels[::10] = changed, few.validation.labels[:40]
+    audit = certify(made, few, sizes=[10], seeds=2)["copy_audit"]
+    assert not audit["passed"]
+    assert audit["why"][0].startswith("near-duplicates (pixels)")
+
+
 def test_bad_input_is_one_sentence_and_an_interrupt_leaves_nothing(others, command, monkeypatch, tmp_path):
     write_npz(tmp_path / "made.npz", others.images, others.labels)
     write_npz(tmp_path / "plain.npz", others.images)

@@ -7,11 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import digitvae.evaluation.samples as samples
+import digitvae.evaluation.suite as suite
 from digitvae.checkpoint import load_model, model_facts, save_model
 from digitvae.config import load_recipe
-from digitvae.data import Splits
+from digitvae.data import Splits, load_digits
+from digitvae.data.own import names_of
 from digitvae.errors import ConfigError, InputError, RunError
+from digitvae.evaluation.density import Effort, density_measures
 from digitvae.evaluation.files import (
     data_of,
     evaluate_folder,
@@ -22,9 +27,13 @@ from digitvae.evaluation.files import (
 )
 from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import sample_measures
+from digitvae.evaluation.scoring import Reference, score_images
 from digitvae.evaluation.suite import copy_verdict, evaluate_model, sampled, with_more_draws
+from digitvae.models.vae import VAE
+from digitvae.reading import ReaderRecipe
 from digitvae.rundir import RunDirectory
 from digitvae.running import train_run
+from digitvae.terminal import how
 
 SETTINGS = ["data.name=mnist-5k", "encoder=[16]", "decoder=[16]", "epochs=2", "lattice=[89]", "basis_warmup=0"]
 
@@ -135,12 +144,69 @@ def test_scores_of_a_users_digits(run, few, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "rarer than all real" in done.stderr
     head, *lines = out.read_text().splitlines()
-    assert head == "image,log_prob_quadrature,percentile"
+    assert head == "image,log_prob_quadrature,percentile,binarization"
+    assert lines[0].split(",")[0] == "1"
+    assert lines[0].endswith(",dynamic")
     assert len(lines) == 33
     assert [float(line.split(",")[2]) for line in lines[:3]] == [0, 0, 0]
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert again.returncode == 2
     assert "exists" in again.stderr
+
+
+@pytest.mark.parametrize("settings", [["latent_dim=2"], ["latent_dim=5"]])
+def test_a_score_depends_on_its_image_alone(settings, few):
+    config = load_recipe("map").with_settings(["encoder=[16]", "decoder=[16]", *settings])
+    model = VAE.from_config(config.model, 0)
+    for binarization in ("none", "dynamic"):
+        reference = Reference.measured(model, few.validation.images, binarization, "digits")
+        assert reference.cross_entropy == (binarization == "none")
+        together = score_images(model, few.test.images[:5], reference).log_prob
+        alone = [score_images(model, few.test.images[n : n + 1], reference).log_prob[0] for n in range(5)]
+        np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_a_normal_likelihood_of_grey_pixels_is_a_density(few):
+    config = load_recipe("map").with_settings(["encoder=[16]", "decoder=[16]", "likelihood=normal"])
+    model = VAE.from_config(config.model, 0)
+    assert not Reference.measured(model, few.validation.images, "none", "digits").cross_entropy
+    assert "elbo" in [m.name for m in density_measures(model, few.test.images[:5], "none", Effort(1, 2, 5))]
+
+
+def test_pictures_are_called_by_their_files(tmp_path):
+    for name in ("3/b.png", "3/a.png", "1/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image = np.zeros((28, 28), np.uint8)
+        image[5:24, 12:16] = 255
+        Image.fromarray(image).save(tmp_path / name)
+    digits, _ = load_digits(tmp_path)
+    assert names_of(tmp_path, len(digits)) == ["1/c.png", "3/a.png", "3/b.png"]
+    assert digits.labels.tolist() == [1, 3, 3]
+    assert names_of(tmp_path / "1" / "c.png", 1) == ["c.png"]
+
+
+def test_the_full_form_scores_classifiers_and_says_who_labelled(run, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(suite, "TRAINED_ON", 300)
+    monkeypatch.setattr(samples, "CLASSIFIER", ReaderRecipe(widths=(8, 16), features=24, epochs=1, batch_size=20))
+    out = tmp_path / "full.json"
+    sections = evaluate_folder(str(run.path), few, ["samples"], "dynamic", True, out)["sections"]
+    for name, drawn in (("samples", 300), ("samples, real training digits", 300)):
+        score = sections[name]["measures"][-1]
+        assert score["name"] == "classification accuracy score"
+        assert score["over"] == "3 seeds"
+        assert sections[name]["drawn"] == drawn
+        assert score["settings"]["labelled_by"] == ("frozen reader" if name == "samples" else "generator")
+    assert "labelled by the frozen reader" in how(sections["samples"]["measures"][-1])
+
+
+def test_what_cannot_be_measured_or_written_is_said_before_the_work(run, few, tmp_path):
+    bare = replace(few, train=replace(few.train, labels=None))
+    said = []
+    with pytest.raises(InputError, match="leave the metric out"):
+        evaluate_folder(str(run.path), bare, ["density", "clusters"], None, False, tmp_path / "e.json", said.append)
+    assert said == []
+    with pytest.raises(RunError, match="There is no folder"):
+        evaluation_file("map", tmp_path / "nowhere" / "e.json")
 
 
 def test_percentiles_are_shares_of_real_digits_below(run, few):

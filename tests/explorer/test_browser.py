@@ -51,6 +51,8 @@ def test_pins_lines_and_extrapolation_with_the_mouse(opened) -> None:
     page.locator("#beyond").fill("2")
     page.until("document.querySelector('#strip span').textContent === '−200 %'")
     page.until("document.querySelectorAll('#strip .outside').length > 0")
+    assert page.locator("#beyond-out").text_content() == "200 %"
+    assert "at −200 % of the way" in page.locator("#strip button").first.get_attribute("aria-label")
     assert "outside the data" in page.locator("#line-text").text_content()
     page.locator("#strip button").first.click()
     page.until("document.getElementById('probe-data').classList.contains('out')")
@@ -136,6 +138,18 @@ def test_views_by_keyboard(opened) -> None:
         assert page.locator(f"#{name}").is_visible()
     page.go_back()
     page.until("!document.getElementById('write').hidden")
+
+
+def test_the_skip_link_leaves_the_view_as_it_is(opened) -> None:
+    page = opened("#draw")
+    page.drawn()
+    before = page.digit("fitted")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(400)
+    assert page.locator("#draw").is_visible()
+    np.testing.assert_array_equal(page.digit("fitted"), before)
+    assert page.evaluate("document.activeElement.id") == "views"
 
 
 @pytest.mark.slow
@@ -234,6 +248,7 @@ def test_a_picture_is_uploaded_pasted_and_refused(opened, digits, tmp_path) -> N
     page.reload()
     page.until("!document.getElementById('answer').hidden")
     np.testing.assert_array_equal(page.digit("fitted"), first)
+    page.until("document.getElementById('placed').getContext('2d').getImageData(0,0,99,99).data.some(v => v)")
     content = io.BytesIO()
     Image.fromarray(digits.validation.images[1]).save(content, "PNG")
     page.evaluate(

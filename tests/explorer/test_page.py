@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,44 @@ def test_a_studio_in_the_browser(opened, serve, desk_of, digits) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_without_a_map_takes_drawings(opened, serve, desk_of, make_run, digits) -> None:
+    where = serve(desk_of(Explored(str(make_run("latent_dim=1", epochs=1)), digits, "mnist-5k")))
+    page = opened("#draw", where=where)
+    page.drawn()
+    assert page.locator("#failure").is_hidden()
+    assert page.locator("#placed").is_hidden()
+
+
+@pytest.mark.slow
+def test_a_few_digits_have_a_map_and_can_be_exported(opened, serve, desk_of, run, digits, tmp_path) -> None:
+    few = replace(digits, validation=digits.validation.subset(slice(8)))
+    explored = Explored(str(run), few, "mnist-5k")
+    page = opened("#map?layers=points,density,clusters,edge", where=serve(desk_of(explored)))
+    page.until("document.getElementById('map-text').textContent.includes('too few')")
+    assert page.locator("#failure").is_hidden()
+    assert page.locator("#probe-data").text_content() == "–"
+    export_folder(explored, tmp_path / "site")
+
+
+def test_a_late_answer_does_not_replace_a_later_one(opened) -> None:
+    page = opened("#write?text=1")
+    page.until("document.getElementById('written').naturalWidth > 10")
+    page.evaluate(
+        """() => { const line = DV.source.line; DV.source.line = async values => {
+        const content = await line(values);
+        if (values.text === '888888') await new Promise(done => setTimeout(done, 900));
+        return content; }; }"""
+    )
+    page.locator("#text").fill("888888")
+    page.wait_for_timeout(200)
+    page.locator("#text").fill("2")
+    page.until("document.getElementById('written').alt === 'The number 2 written by hand 42'")
+    narrow = page.evaluate("document.getElementById('written').naturalWidth")
+    page.wait_for_timeout(1200)
+    assert page.evaluate("document.getElementById('written').naturalWidth") == narrow
+
+
+@pytest.mark.slow
 def test_an_exported_folder_opens_from_disk(opened, run, digits, tmp_path) -> None:
     out = tmp_path / "site"
     explored = Explored(str(run), digits, "mnist-5k")
@@ -152,6 +191,10 @@ def test_an_exported_folder_opens_from_disk(opened, run, digits, tmp_path) -> No
     shown = page.digit("probe").astype(int)
     assert np.abs(shown - explored.decode(np.array([[0.5, -0.25]]))[0]).max() <= 12
     assert "differ from the decoder's by at most" in page.locator("#foot").text_content()
+    page.evaluate("location.hash = '#map?at=50,0&line=0,0;60,0'")
+    page.until("document.getElementById('probe-data').textContent.includes('not exported')")
+    page.until("document.getElementById('line-text').textContent.includes('beyond what was exported')")
+    page.evaluate("location.hash = '#map'")
     x, y = page.middle()
     page.mouse.click(x + 60, y + 10)
     page.until("document.querySelectorAll('#pins li').length === 1")

@@ -123,13 +123,19 @@ def test_a_score_and_a_hand_can_be_made_again(opened, explored, tmp_path) -> Non
         page.locator("#save-digit").click()
     picture.value.save_as(tmp_path / "digit.png")
     shown = page.digit("reconstruction")
-    ran(page.copied("draw-again", "command") + " --data mnist-5k", tmp_path)
+    ran(page.copied("draw-again", "command") + " --out scores.csv", tmp_path)
+    found = (tmp_path / "scores.csv").read_text().splitlines()[1].split(",")
+    said = page.locator("#score").text_content().replace("−", "-")
+    assert f"{float(found[1]):.1f} nats" in said
+    assert f"{float(found[2]):.1f} % of" in said
     assert same(computed(page.copied("draw-again", "python"), "reconstruction", tmp_path)[0, 0], shown)
-    assert "mix" in page.copied("hand-again", "command")
+    ran(page.copied("hand-again", "command"), tmp_path)
     ten = computed(page.copied("hand-again", "python"), "digits", tmp_path)
     text = page.evaluate("DV.base64(document.querySelector('#same-hand canvas').grey[0])")
     hand = np.frombuffer(base64.b64decode(text), np.uint8).reshape(10, 28, 28)
     assert same(np.delete(ten, 1, 0), np.delete(hand, 1, 0))
+    commanded = np.stack([np.asarray(Image.open(tmp_path / f"hand-{digit}.png")) for digit in range(10)])
+    assert same(np.delete(commanded, 1, 0), np.delete(hand, 1, 0))
 
 
 def test_the_film_and_the_map_can_be_made_again(opened, explored, tmp_path) -> None:

@@ -200,9 +200,7 @@ def _possible(sizes: Sequence[int], splits: Splits) -> tuple[list[int], list[str
     return possible, notes
 
 
-def _samples(
-    generated: Digits, splits: Splits, judged: Digits, judged_on: str, progress: _Progress
-) -> dict[str, Any]:
+def _samples(generated: Digits, splits: Splits, judged: Digits, judged_on: str, progress: _Progress) -> dict[str, Any]:
     """Sections of the generated digits and of the generator that cannot copy."""
     progress.begin("copy audit")
     began = time.perf_counter()

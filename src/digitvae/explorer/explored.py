@@ -14,7 +14,7 @@ import torch
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.data import Splits
 from digitvae.errors import InputError
-from digitvae.evaluation.files import seen_in_training
+from digitvae.evaluation.files import data_of, seen_in_training
 from digitvae.explorer.plane import Array, Drawer, Images, Plane, StudioDrawer, VaeDrawer
 from digitvae.latent import SUPPORT_NEIGHBORS, Support
 from digitvae.reading import frozen, read_digits
@@ -128,6 +128,7 @@ class Explored:
         columns to the right. What the data's end is: see `digitvae.latent.Support`. None where there are too few points
         to tell.
         """
+        self.encoded.wait()
         if self.ready <= SUPPORT_NEIGHBORS:
             return None
         grid = torch.from_numpy(square(self.extent * REACH, SUPPORT_STEPS))
@@ -284,6 +285,7 @@ class Explored:
             "points": len(validation) if self.drawer else 0,
             "labels": None if validation.labels is None else validation.labels.tolist(),
             "dataName": self.data,
+            "dataOption": None if self.data == data_of(self.name) else self.data,
             "digits": f"{len(validation):,} validation digits of {self.splits.title}",
             "seen": seen_in_training(self.facts, self.splits, "validation"),
             "epochs": self.epochs,

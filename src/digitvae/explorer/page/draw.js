@@ -138,7 +138,7 @@ DV.views.draw = (function () {
       DV.again.show("hand-again", DV.again.sameHand(found.label));
     }
     el("same-hand-text").textContent = found.noHand || (DV.about.ownStudio ? "Drawn by this model." : "Drawn by the shipped studio; the explored model is not told which digit to draw.");
-    DV.again.show("draw-again", DV.again.score(s ? s.by : DV.about.name));
+    DV.again.show("draw-again", DV.again.score(s ? s.by : DV.about.name, found.label));
     DV.drawn = { image: found.fitted, label: found.label };
     if (first && !DV.calm() && innerWidth < 992) el("answer").scrollIntoView({ behavior: "smooth", block: "nearest" });
   }

@@ -7,6 +7,7 @@ DV.again = (function () {
   function model() { return about().name === "studio" ? "" : " --model " + word(about().name); }
   function drawing() { return about().ownStudio ? about().name : "studio"; }
   function drawer() { return drawing() === "studio" ? "" : " --model " + word(drawing()); }
+  function data() { return about().dataOption ? " --data " + word(about().dataOption) : ""; }
   function list(numbers) { return "[" + numbers.map(function (n) { return DV.plain(n); }).join(", ") + "]"; }
   function code(values, digit) { return (about().byDigit ? digit : "") + ":" + values.map(function (n) { return DV.plain(n); }).join(","); }
 
@@ -45,7 +46,7 @@ DV.again = (function () {
         "codes = studio.style(digits.images, digits.labels)  # (n, latent)"
       : "from digitvae.checkpoint import load_model\nfrom digitvae.data import load_splits\nfrom digitvae.generation import encode_images\nfrom digitvae.rundir import find_model\n" +
         loaded() + "digits = load_splits(" + py(about().dataName) + ").validation\ncodes = encode_images(model, digits.images).loc  # (n, latent)";
-    return { command: "digitvae explore " + word(about().name) + (about().byDigit ? "" : " --export map/"), python: encode };
+    return { command: "digitvae explore " + word(about().name) + data() + (about().byDigit ? "" : " --export map/"), python: encode };
   }
 
   function film(epoch) {
@@ -58,9 +59,16 @@ DV.again = (function () {
     };
   }
 
-  function score(by) {
+  /* What a drawing scores, and what the explored model makes of it. */
+  function score(by, label) {
+    const command = "digitvae score digit.png --model " + word(by) + (about().kind === "run" && by === about().name ? data() : "");
+    if (about().byDigit) {
+      return { command, python: studio("from PIL import Image\nfrom digitvae.reading import frozen, read_digits\nfrom digitvae.studio import Studio\n") +
+        "images = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]\nstyle = studio.style(images, np.array([" + label + "]))\n" +
+        "reconstruction = studio.draw(style, np.array([" + label + "]))  # uint8, (1, 28, 28)\nprobabilities = read_digits(frozen(\"reader\")[0], images)" };
+    }
     return {
-      command: "digitvae score digit.png --model " + word(by),
+      command,
       python: "import numpy as np\nfrom PIL import Image\nfrom digitvae.checkpoint import load_model\nfrom digitvae.generation import decode_images, encode_images\n" +
         "from digitvae.reading import frozen, read_digits\nfrom digitvae.rundir import find_model\n\nimages = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]\n" +
         "model, _ = load_model(find_model(" + py(by) + "))\nposterior = encode_images(model, images)  # loc, log_var\n" +
@@ -70,7 +78,7 @@ DV.again = (function () {
 
   function sameHand(label) {
     return {
-      command: "for digit in 0 1 2 3 4 5 6 7 8 9; do digitvae mix --digit-of $digit --style-of digit.png --size 28" + drawer() + " -o hand-$digit.png; done",
+      command: "for digit in 0 1 2 3 4 5 6 7 8 9; do digitvae mix --digit-of $digit --style-of digit.png --digit " + label + " --size 28" + drawer() + " -o hand-$digit.png; done",
       python: studio("from PIL import Image\nfrom digitvae.studio import Studio\nfrom digitvae.styling import mix\n") +
         "images = np.repeat(np.array(Image.open(\"digit.png\").convert(\"L\"))[None], 10, 0)\n" +
         "digits = mix(studio, np.arange(10), images, np.full(10, " + label + "))  # uint8, (10, 28, 28)",
@@ -94,7 +102,7 @@ DV.again = (function () {
         lines.push("digit = image");
         if (!knobs.length) commands.push("cp digit.png styled.png");
       } else {
-        commands.push("digitvae mix --digit-of " + wish.digit + " --style-of digit.png --size 28" + drawer() + " -o " + last);
+        commands.push("digitvae mix --digit-of " + wish.digit + " --style-of digit.png --digit " + wish.label + " --size 28" + drawer() + " -o " + last);
         lines.push("digit = mix(studio, np.array([" + wish.digit + "]), image, np.array([" + wish.label + "]))");
       }
     } else {
