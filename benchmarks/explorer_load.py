@@ -71,6 +71,7 @@ def main(seconds: str = "60") -> None:
     rows.append(["failures", str(len(found.failures)), "", "", "", "0"])
     for name, taken in start.items():
         rows.append([f"start: {name}", "1", f"{taken:.2f} s", "", "", "3 s" if name != "drawings answered" else ""])
+    rows.append([f"stop at Ctrl-C: exit code {code}", "1", f"{stopped:.2f} s", "", "", ""])
     result |= {
         "clients": CLIENTS,
         "seconds": float(seconds),
