@@ -16,7 +16,17 @@ ALL = (
     "hands",
     "control",
 )
-ALL += ("drawing", "does_it_help", "explorer_load", "scaling", "comparison", "sklearn_pipelines", "kill")
+ALL += (
+    "drawing",
+    "does_it_help",
+    "explorer_load",
+    "explorer_browser",
+    "notebook",
+    "scaling",
+    "comparison",
+    "sklearn_pipelines",
+    "kill",
+)
 
 
 def main() -> None:

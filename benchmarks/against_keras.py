@@ -77,10 +77,16 @@ def main() -> None:
 
 def keras_environment() -> Path:
     """Make the virtual environment once; its Python."""
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        venv.create(ENVIRONMENT, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "tensorflow-cpu>=2.16"], check=True)
+    return environment(ENVIRONMENT, "tensorflow-cpu>=2.16")
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """A virtual environment with these packages, made once; its Python. One that was left half made is made anew."""
+    python, made = folder / "bin" / "python", folder / ".made"
+    if not made.exists():
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        made.touch()
     return python
 
 

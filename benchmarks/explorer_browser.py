@@ -1,4 +1,4 @@
-"""The map in a real browser: from the pointer's move to the decoded digit, and how long a picture of 12,000 points takes.
+"""The map in a real browser: from a move of the pointer to the decoded digit, and how long 12,000 points take to draw.
 
 Chromium on this machine, headless, at 1440 x 900, on the shipped model `map` with all validation digits of MNIST. A
 round trip is from asking to the digit's being painted, as the page shows it. A frame is the drawing of all points while

@@ -16,13 +16,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.against_keras import keras_environment
+from benchmarks.against_keras import environment, keras_environment
 from benchmarks.common import finish, full_mnist
 
 TIMES = (60, 300, 600)
@@ -91,6 +90,7 @@ def main(which: str) -> None:
         "speedup": medians[OURS] / fastest,
         "losses": losses,
         "peak_memory_mb_of": memory,
+        "versions": {name: versions(command[0]) for name, command in commands.items()},
         "data": splits.sha256,
     }
     columns = ["", "images/s", "s per epoch", "MB", *(f"loss after {seconds // 60} min" for seconds in TIMES)]
@@ -104,11 +104,16 @@ def loss_at(lines: list[dict[str, Any]], seconds: float) -> float | None:
 
 def pythae_environment() -> Path:
     """Make the virtual environment once, with this project's torch; its Python."""
-    python = HERE.parent / ".cache" / "pythae" / "bin" / "python"
-    if not python.exists():
-        venv.create(python.parent.parent, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", TORCH, "pythae"], check=True)
-    return python
+    return environment(HERE.parent / ".cache" / "pythae", TORCH, "pythae")
+
+
+def versions(python: str) -> dict[str, str]:
+    """The versions of what matters in an environment."""
+    code = (
+        "import importlib.metadata as m, json; there = {d.name: d.version for d in m.distributions()};"
+        "print(json.dumps({n: there[n] for n in ('torch', 'pythae', 'keras', 'tensorflow-cpu') if n in there}))"
+    )
+    return dict(json.loads(subprocess.check_output([python, "-c", code], text=True)))
 
 
 def run(command: list[str], digits: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
