@@ -86,10 +86,7 @@ def _side_by_side(samples: Mapping[str, Mapping[str, Any]]) -> Table:
     """The model's samples beside the floor and the rivals: a column each."""
     columns = {name: {m["name"]: m for m in section["measures"]} for name, section in samples.items()}
     names = list(dict.fromkeys(name for measures in columns.values() for name in measures))
-    rows = [
-        [name, *(_written(m[name]["value"], m[name]["unit"]) if name in m else "–" for m in columns.values())]
-        for name in names
-    ]
+    rows = [[name, *(_with_spread(m[name]) if name in m else "–" for m in columns.values())] for name in names]
     if all("copy_audit" in section for section in samples.values()):
         rows.append(["copy audit", *("passed" if s["copy_audit"]["passed"] else "failed" for s in samples.values())])
     head = ["measure", *("this model" if name == "samples" else name.removeprefix("samples, ") for name in columns)]
@@ -101,6 +98,11 @@ def _side_by_side(samples: Mapping[str, Mapping[str, Any]]) -> Table:
         "digits are trained on."
     )
     return Table("Measured: samples", caption, head, rows)
+
+
+def _with_spread(measure: Mapping[str, Any]) -> str:
+    value = _written(measure["value"], measure["unit"])
+    return value if measure["spread"] is None else f"{value} ± {_written(measure['spread'], measure['unit'])}"
 
 
 def _written(value: float | int | None, unit: str) -> str:
