@@ -56,10 +56,28 @@ def main() -> None:
                 ]
             )
         for n in DIGITS:
-            rows.append(["generating, digits", f"{n:,}", *generated(n, 1, Path(folder))])
+            took, size = generated(n, 1, Path(folder))
+            rows.append(["generating, digits", f"{n:,}", seconds(took), f"{size:.0f} bytes a digit"])
         took, size = generated(DIGITS[-1], 2, Path(folder))
-        rows.append(["generating with two processes, digits", f"{DIGITS[-1]:,}", took, size])
+        rows.append(
+            ["generating with two processes, digits", f"{DIGITS[-1]:,}", seconds(took), f"{size:.0f} bytes a digit"]
+        )
+        rows += calculated(took, size)
     finish("scaling", "python -m benchmarks.scaling", {}, ["what grows", "to", "time", ""], rows)
+
+
+def calculated(took: float, size: float) -> list[list[str]]:
+    """What a billion digits take two processes and the disk, and the work of a million, from the largest set's rate.
+
+    >>> calculated(36.0, 300.0)[1]
+    ['work, calculated, digits', '1,000,000', '0.020 core hours', '']
+    """
+    hours = took * BILLION / DIGITS[-1] / 3600
+    work = 2 * took / 3600
+    return [
+        ["calculated, digits", f"{BILLION:,}", f"{hours:.1f} hours", f"{size * BILLION / 1e9:.0f} GB"],
+        ["work, calculated, digits", f"{DIGITS[-1]:,}", f"{work:.3f} core hours", ""],
+    ]
 
 
 def epoch(config: Config, splits: Splits, images: int) -> float:
@@ -77,15 +95,15 @@ def together(processes: int, folder: Path) -> float:
     return float(list(RunDirectory(out).metrics())[-1]["seconds"])
 
 
-def generated(n: int, processes: int, folder: Path) -> list[str]:
-    """Time and bytes of a set in shards of `PER_SHARD` digits."""
+def generated(n: int, processes: int, folder: Path) -> tuple[float, float]:
+    """Seconds of a set in shards of `PER_SHARD` digits, and bytes of a digit."""
     out = folder / f"digits-{n}-{processes}"
     began = time.perf_counter()
     launch(processes, "generate", "-n", str(n), "--shards", str(n // PER_SHARD), "-o", str(out))
     took = time.perf_counter() - began
     size = sum(path.stat().st_size for path in out.glob("*.parquet"))
     shutil.rmtree(out)
-    return [seconds(took), f"{size / n:.0f} bytes a digit"]
+    return took, size / n
 
 
 def launch(processes: int, *arguments: str) -> None:

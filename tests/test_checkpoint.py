@@ -158,6 +158,14 @@ def test_a_damaged_state_is_refused(state, damage):
     assert not (state.parent / "trapped").exists()
 
 
+@pytest.mark.parametrize("kind", ["F8_E8M0", "F6_E2M3", "F4", "nothing"])
+def test_numbers_that_pytorch_does_not_have_are_refused(state, kind):
+    head = json.dumps({"a": {"dtype": kind, "shape": [8], "data_offsets": [0, 8]}}).encode()
+    state.write_bytes(len(head).to_bytes(8, "little") + head + bytes(8))
+    with pytest.raises(RunError, match=r"training\.safetensors"):
+        load_state(state)
+
+
 def test_every_flipped_bit_of_a_state_is_noticed(state):
     """Header, facts and tensors alike: what is read back is what was written, or an error."""
     whole = state.read_bytes()

@@ -53,6 +53,10 @@ def test_only_mnist_is_named():
     assert "mnist" not in card_header("my_digits/")
 
 
+class Unreachable(Exception):
+    """As what the client asks the network with raises it: no kind of OSError."""
+
+
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """A Hub that is a directory: the client's class, with the calls that go out over the network replaced."""
@@ -60,6 +64,8 @@ def stand_in(tmp_path, monkeypatch):
 
     def create_repo(self, repo_id, *, private=None, exist_ok=False, **others):
         assert not others
+        if repo_id.startswith("no-network/"):
+            raise Unreachable("All connection attempts failed")
         (place / repo_id).mkdir(parents=True, exist_ok=exist_ok)
 
     def upload_folder(self, *, repo_id, folder_path, commit_message, **others):
@@ -85,6 +91,11 @@ def test_push(stand_in):
 def test_what_the_hub_refuses_is_one_sentence(stand_in):
     with pytest.raises(InputError, match=r"no rights to write\.$"):
         push_to_hub("map", "somebody-else/digits")
+
+
+def test_without_a_network_it_is_one_sentence(stand_in):
+    with pytest.raises(InputError, match="All connection attempts failed"):
+        push_to_hub("map", "no-network/digits")
 
 
 def test_what_is_damaged_is_not_pushed(stand_in, tmp_path):

@@ -100,7 +100,7 @@ def test_the_command(tmp_path):
     arguments = ["export", "studio", "--onnx", "portable", "--quantize", "int8", "--data", "mnist-5k"]
     done = digitvae(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Largest difference from PyTorch on 800 real digits: loc" in done.stderr
+    assert "Largest difference from PyTorch on 1,000 real digits: loc" in done.stderr
     assert "ELBO on 800 validation digits" in done.stderr
     assert len(list((tmp_path / "portable").iterdir())) == 4
     again = digitvae(*arguments, cwd=tmp_path)

@@ -15,7 +15,7 @@ import torch
 
 from digitvae.checkpoint import load_state
 from digitvae.config import Config
-from digitvae.errors import ConfigError
+from digitvae.errors import ConfigError, RunError
 from digitvae.processes import ALONE, Team, joined
 from digitvae.training import Trainer
 
@@ -110,6 +110,15 @@ def test_a_stop_is_agreed_on_and_saved_once(tmp_path):
     assert all(not member.is_running() for member in team)
     _, facts = load_state(run / "checkpoints" / "last" / "training.safetensors")
     assert facts["epoch"] >= 1
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(RunError, match="4 processes on this machine and 2 GPUs"), joined():
+        pass
 
 
 def test_parts_cover_a_batch_once():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,24 @@ def test_resume_beyond_the_plan_starts_a_new_schedule_and_says_so(few, tmp_path)
     assert outcome.run.config().training.epochs == 4
     with pytest.raises(RunError, match="has 4 epochs already"):
         resume_run(tmp_path / "run", few, epochs=3)
+
+
+def test_a_new_plan_that_is_killed_at_once_keeps_its_schedule(few, tmp_path):
+    train_run(recipe("epochs=2", "schedule=linear", "warmup=0"), few, tmp_path / "run")
+    resume_run(tmp_path / "run", few, epochs=4, stop=stop_after(1))
+    shutil.copytree(tmp_path / "run", tmp_path / "soft")
+
+    class Dying(Watcher):
+        def started(self, *_):
+            raise KeyboardInterrupt
+
+    train_run(recipe("epochs=2", "schedule=linear", "warmup=0"), few, tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        resume_run(tmp_path / "killed", few, epochs=4, watcher=Dying())
+    rates = [
+        [r["learning_rate"] for r in resume_run(tmp_path / name, few).run.metrics()] for name in ("soft", "killed")
+    ]
+    assert rates[0] == rates[1]
 
 
 def test_a_finished_run_is_left_as_it_is(few, tmp_path):

@@ -177,10 +177,11 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         tensors = load(content)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing.") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        # The library names kinds of numbers that PyTorch does not have by a KeyError.
         raise RunError(f"{path} is damaged or is not a safetensors file; restore it or train again.") from error
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return tensors, header.get("__metadata__", {})
+    return tensors, header.get("__metadata__") or {}
 
 
 def _kept_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:

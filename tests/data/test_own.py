@@ -1,6 +1,7 @@
 import contextlib
 import gzip
 import json
+import resource
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +69,25 @@ def put_classes(path, digits):
         (path / str(label)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path / str(label) / f"{position:04d}.png")
     return path
+
+
+def test_one_large_value_for_many_rows_is_not_read_at_once(tmp_path):
+    """A few kilobytes of file, 16 GB if all rows were read together."""
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 512, pa.int32()), pa.array([bytes(32_000_000)], pa.binary()))
+    pq.write_table(pa.table({"image": rows}), tmp_path / "x.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "x.parquet").stat().st_size < 100_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError):
+        load_digits(tmp_path / "x.parquet")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # kB
+
+
+def test_more_rows_than_memory_has_room_for_are_refused(tmp_path):
+    one = pa.table({"image": pa.array([b"x"] * 1000, pa.binary())})
+    with pq.ParquetWriter(tmp_path / "x.parquet", one.schema) as writer:
+        writer.write_table(pa.concat_tables([one] * 1400))
+    with pytest.raises(DataError, match="1,400,000 rows, more than"):
+        load_digits(tmp_path / "x.parquet")
 
 
 FORMS = [put_npz, put_idx, put_gz, put_folder, put_parquet]

@@ -70,9 +70,10 @@ def _portable(model: str, out: Path, int8: bool, data: str | None, data_dir: Pat
 
     loaded, _ = load_model(find_model(model))
     with folder_aside(out) as aside:
-        digits = load_data(data or data_of(model), data_dir, True).validation
+        splits = load_data(data or data_of(model), data_dir, True)
+        digits = splits.validation
         with screen.status("Exporting"):
-            made = export_portable(aside, loaded, digits, int8)
+            made = export_portable(aside, loaded, digits, int8, more=splits.train)
     each = ", ".join(f"{name} {difference:.1e}" for name, difference in made.differences.items())
     screen.print(
         f"Largest difference from PyTorch on {made.digits:,} real digits: {each} (allowed: {MOST_DIFFERENT:g}).",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 _BATCH = 256
+_BATCH_BYTES = 2**26  # a value may be stored once for many rows, and each of them is given all of it
+_MAX_ROWS = MAX_BYTES // 28**2
 
 
 def read_parquet(path: str | Path) -> tuple[Digits, tuple[str, ...]]:
@@ -42,11 +44,13 @@ def read_parquet(path: str | Path) -> tuple[Digits, tuple[str, ...]]:
         try:
             table = pq.ParquetFile(file)
             columns = _columns(table, str(path))
-            count = 0
-            for batch in table.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
+            count, read = 0, 0
+            for batch in table.iter_batches(batch_size=_rows_at_once(table), columns=columns, use_threads=False):
                 for image in batch.column("image").to_pylist():
-                    _add(fitting, image, f"Row {count} of {path}")
+                    read += _add(fitting, image, f"Row {count} of {path}")
                     count += 1
+                if read > MAX_BYTES:
+                    raise DataError(f"{path} holds more than the 1 GiB of pictures allowed: divide it.")
                 if "label" in columns:
                     labels += batch.column("label").to_pylist()
         except DataError:
@@ -82,10 +86,20 @@ def _columns(table: "ParquetFile", name: str) -> list[str]:
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if size > MAX_BYTES:
         raise DataError(f"{name} declares {size:,} bytes, more than the 1 GiB allowed: divide it.")
+    if metadata.num_rows > _MAX_ROWS:
+        raise DataError(f"{name} declares {metadata.num_rows:,} rows, more than the {_MAX_ROWS:,} allowed: divide it.")
     return columns
 
 
-def _add(fitting: Fitting, image: Any, name: str) -> None:
+def _rows_at_once(table: "ParquetFile") -> int:
+    """So few rows that they fit into memory, even where each of them is all that its group of rows holds."""
+    metadata = table.metadata
+    largest = max((metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)), default=0)
+    return max(1, min(_BATCH, _BATCH_BYTES // max(1, largest)))
+
+
+def _add(fitting: Fitting, image: Any, name: str) -> int:
+    """Fit an image, or note what is wrong with it; the bytes that it was stored in."""
     content = image.get("bytes") if isinstance(image, dict) else image
     try:
         if content is None:
@@ -93,6 +107,7 @@ def _add(fitting: Fitting, image: Any, name: str) -> None:
         fitting.add(read_picture(content, name), name)
     except DataError as error:
         fitting.refuse(error)
+    return len(content or b"")
 
 
 def write_parquet(path: str | Path, digits: Digits, overwrite: bool = False) -> None:
