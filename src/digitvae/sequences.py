@@ -97,7 +97,7 @@ class NumberSet:
             RunError: If there is no such model, or another process is gone.
         """
         colours = _colours(self.ink, self.paper)
-        studio = Studio.load(self.model)
+        studio = Studio.load(self.model, threads=int(team.size > 1))
         starts = range(0, self.count, CHUNK)
         if team.size == 1:
             yield from (self._chunk(studio, first, colours) for first in starts)

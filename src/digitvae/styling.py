@@ -106,7 +106,12 @@ class Edited:
 
 
 def edit_images(
-    studio: Studio, knobs: Knobs, images: Images, labels: Integers, wanted: Mapping[str, float | Array]
+    studio: Studio,
+    knobs: Knobs,
+    images: Images,
+    labels: Integers,
+    wanted: Mapping[str, float | Array],
+    first: int = 0,
 ) -> Edited:
     """Set knobs of real digits.
 
@@ -118,6 +123,7 @@ def edit_images(
         images: uint8, ink is 255, shape (n, 28, 28).
         labels: What they are, shape (n,).
         wanted: Some of ``slant`` (degrees), ``thickness`` and ``width`` (pixels): one number, or one for each digit.
+        first: The position of the first image among all, for messages.
 
     Raises:
         InputError: If a knob is unknown or out of range, or an image has nothing to measure.
@@ -125,7 +131,7 @@ def edit_images(
     start = measure(images)
     blank = np.flatnonzero(~np.isfinite(as_units(start)).all(1))
     if len(blank):
-        raise InputError(f"Image {blank[0] + 1} has too little ink to be measured, so it cannot be edited.")
+        raise InputError(f"Image {first + blank[0] + 1} has too little ink to be measured, so it cannot be edited.")
     noise = studio.style(images, labels).astype(np.float64)
     rest = images.astype(np.float64) - studio.draw(noise, labels)
     if not wanted:

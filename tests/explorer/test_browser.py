@@ -248,7 +248,9 @@ def test_a_picture_is_uploaded_pasted_and_refused(opened, digits, tmp_path) -> N
     page.reload()
     page.until("!document.getElementById('answer').hidden")
     np.testing.assert_array_equal(page.digit("fitted"), first)
-    page.until("document.getElementById('placed').getContext('2d').getImageData(0,0,99,99).data.some(v => v)")
+    page.until("DV.points.edge !== null")
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.getElementById('placed').getContext('2d').getImageData(0,0,99,99).data.some(v => v)")
     content = io.BytesIO()
     Image.fromarray(digits.validation.images[1]).save(content, "PNG")
     page.evaluate(

@@ -174,7 +174,9 @@ def test_a_late_answer_does_not_replace_a_later_one(opened) -> None:
     page.wait_for_timeout(200)
     page.locator("#text").fill("2")
     page.until("document.getElementById('written').alt === 'The number 2 written by hand 42'")
-    narrow = page.evaluate("document.getElementById('written').naturalWidth")
+    narrow = page.evaluate(
+        "document.getElementById('written').decode().then(() => document.getElementById('written').naturalWidth)"
+    )
     page.wait_for_timeout(1200)
     assert page.evaluate("document.getElementById('written').naturalWidth") == narrow
 

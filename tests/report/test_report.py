@@ -260,7 +260,7 @@ def test_measures_are_shown_where_they_exist(make) -> None:
     assert density[1] == ["elbo", "−123.46", "0.50 over 5 binarisations", "150"]
     assert density[2:] == [["units", "2", "–", "150"], ["share", "–", "–", "150"]]
     assert samples[0] == ["measure", "this model", "class means"]
-    assert samples[1] == ["elbo", "1.50", "99.50"]
+    assert samples[1] == ["elbo", "1.50 ± 0.50", "99.50 ± 0.50"]
     assert "Nearest to a copy" not in page.html
     audit = {"worst": [3, 1], "worst_matches": [0, 5], "error": 0.1}
     nearest = {"name": "nearest is trained on (pixels)", "value": 0.9, "unit": "share", "spread": None, "n": 20}

@@ -73,7 +73,7 @@ def edit(
     _check_out(out, len(found), size)
     parts = [slice(start, start + CHUNK) for start in range(0, len(found), CHUNK)]
     edited = [
-        edit_images(studio, knobs, found[part], labels[part], wanted)
+        edit_images(studio, knobs, found[part], labels[part], wanted, part.start)
         for part in track(parts, "Editing", console=screen, transient=True, disable=len(parts) < 2)
     ]
     _save(out, np.concatenate([part.images for part in edited]), labels, size, overwrite)
@@ -247,7 +247,8 @@ def _drawn_way(folder: Path, a: str, b: str | None, steps: int, beyond: float, s
     from digitvae.studio import Studio
     from digitvae.styling import between, check_way
 
-    check_way(steps, beyond)
+    if b is not None:
+        check_way(steps, beyond)
     studio = Studio(folder)
     first = _end(studio, a, seed, 0)
     if b is None:

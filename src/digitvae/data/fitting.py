@@ -73,7 +73,7 @@ class Fitting:
 
     def refuse(self, error: DataError) -> None:
         """Remember a picture that cannot be used, so that all of them can be told at once."""
-        self._refused.append(error)
+        self._refused.append(DataError(str(error)))  # without its traceback, which holds the picture
 
     def result(self) -> tuple[Pixels, tuple[str, ...]]:
         """All the images, uint8 of shape (n, 28, 28) in the order added, and sentences saying what was done.

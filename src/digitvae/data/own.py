@@ -59,6 +59,9 @@ def names_of(path: str | Path, count: int) -> list[str]:
     Args:
         path: As for `load_digits`.
         count: Digits that were read there.
+
+    Raises:
+        DataError: As `load_digits` does, for the folder.
     """
     place, _ = train_and_test(Path(path))
     if place.is_dir() and not any(place.glob("*.parquet")):

@@ -210,7 +210,7 @@ def _samples(generated: Digits, splits: Splits, judged: Digits, judged_on: str, 
     progress.begin("copy audit of the PCA Gaussian")
     began = time.perf_counter()
     drawn = pca_gaussian(splits.train, len(judged)).images
-    baseline = with_more_draws(sample_measures(drawn, known, judged), splits.train, judged)
+    baseline = with_more_draws(sample_measures(drawn, known, judged), splits.train, judged, known=known)
     return {"samples": own, BASELINE: section(judged_on, baseline, began)}
 
 

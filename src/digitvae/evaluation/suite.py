@@ -155,7 +155,7 @@ def _samples(
         known = known_digits(splits, len(judged))
     measures = sample_measures(digits.images[-len(judged) :], known, judged)
     if title == BASELINE:
-        measures = with_more_draws(measures, splits.train, judged)
+        measures = with_more_draws(measures, splits.train, judged, known=known)
     if full and judged.labels is not None:
         measures.append(_accuracy(digits, judged, notify))
     return section(part, measures, began) | {"drawn": len(digits)}
@@ -176,12 +176,22 @@ def known_digits(splits: Splits, without: int = 0) -> Digits:
     return train if splits.test is None else train.followed_by(splits.validation)
 
 
-def with_more_draws(measures: Sequence[Measure], train: Digits, judged: Digits, seed: int = 0) -> list[Measure]:
-    """The baseline's measures for the set of one seed, its shares of nearest digits as means over `BASELINE_DRAWS`."""
+def with_more_draws(
+    measures: Sequence[Measure], train: Digits, judged: Digits, seed: int = 0, known: Digits | None = None
+) -> list[Measure]:
+    """The baseline's measures for the set of one seed, its shares of nearest digits as means over `BASELINE_DRAWS`.
+
+    Args:
+        measures: Those of the first set.
+        train: What the baseline is fitted to.
+        judged: Digits that it has not seen.
+        seed: That of the first set.
+        known: The digits that may have been copied; those of `train` where left out.
+    """
     more = [pca_gaussian(train, len(judged), seed + further).images for further in range(1, BASELINE_DRAWS)]
     found = {measure.name: measure for measure in measures}
     for where, as_points in audit_spaces().items():
-        known, unknown = as_points(train.images[: len(judged)]), as_points(judged.images)
+        known, unknown = as_points((known or train).images[: len(judged)]), as_points(judged.images)
         one = found[f"nearest is trained on ({where})"]
         shares = [one.value, *(train_share(as_points(images), known, unknown) for images in more)]
         settings = one.settings | {"error": one.settings["error"] / math.sqrt(BASELINE_DRAWS)}

@@ -205,7 +205,7 @@ def _map(app: FastAPI, desk: Desk) -> None:
         explored = await loaded()
         found = await desk.quickly(lambda: explored.read(explored.decode(places[:1], digit))[0])
         read = {"digit": int(found.argmax()), "probability": round(float(found.max()), 4)}
-        return {**read, "nearest": explored.nearest(places[0], digit)}
+        return {**read, "nearest": await desk.quickly(explored.nearest, places[0], digit)}
 
     @app.post("/api/draw")
     async def draw(request: Request, digit: int | None = None) -> dict[str, Any]:

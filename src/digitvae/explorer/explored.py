@@ -156,7 +156,7 @@ class Explored:
     @functools.cached_property
     def clusters(self) -> list[dict[str, Any]]:
         """The clusters that a mixture of Gaussians finds without labels: middle, covariance, size, and the digit that
-        most of their points are, with its share (None where there are no labels). None where there are few points.
+        most of their points are, with its share (None where there are no labels). Empty where there are few points.
 
         Raises:
             InputError: If there is no map.
