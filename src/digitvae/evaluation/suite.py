@@ -191,9 +191,9 @@ def with_more_draws(
     more = [pca_gaussian(train, len(judged), seed + further).images for further in range(1, BASELINE_DRAWS)]
     found = {measure.name: measure for measure in measures}
     for where, as_points in audit_spaces().items():
-        known, unknown = as_points((known or train).images[: len(judged)]), as_points(judged.images)
+        trained, unknown = as_points((known or train).images[: len(judged)]), as_points(judged.images)
         one = found[f"nearest is trained on ({where})"]
-        shares = [one.value, *(train_share(as_points(images), known, unknown) for images in more)]
+        shares = [one.value, *(train_share(as_points(images), trained, unknown) for images in more)]
         settings = one.settings | {"error": one.settings["error"] / math.sqrt(BASELINE_DRAWS)}
         found[one.name] = Measure.repeated(one.name, shares, "draws", one.unit, one.definition, one.n, **settings)
     return list(found.values())
