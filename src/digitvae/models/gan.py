@@ -29,9 +29,11 @@ class GANConfig:
             penalties on the critic's gradients at real and generated digits (Huang et al., 2024); ``classic``: the
             critic tells real from generated, the generator wants to be taken for real (Goodfellow et al., 2014).
         penalty: Weight of the penalties; no part of ``classic``.
+        last_penalty: Weight that they fall to, evenly on a logarithmic scale, over the first 70 % of the training.
         penalty_every: Steps from one penalty to the next, which then counts as often (Karras et al., 2020).
         batch_size: Real digits, and generated ones, in a step.
         learning_rate: Of both networks.
+        steady: Share of the training after which the rate falls to 0; 1 for never.
         betas: Adam's two decay rates.
         average: Decay per step of the running average of the generator's weights, which draws; 0 is off.
     """
@@ -43,17 +45,29 @@ class GANConfig:
     normalization: Literal["none", "batch"] = "none"
     objective: Literal["relativistic", "classic"] = "relativistic"
     penalty: float = 2.0
+    last_penalty: float = 0.1
     penalty_every: int = 4
     batch_size: int = 64
     learning_rate: float = 8e-4
+    steady: float = 0.4
     betas: tuple[float, float] = (0.0, 0.99)
     average: float = 0.999
+
+    def penalty_at(self, share: float) -> float:
+        """The weight of the penalties after a share of the training."""
+        return float(self.penalty * (self.last_penalty / self.penalty) ** min(1.0, share / 0.7))
 
 
 GANS = {
     "gan": GANConfig(),
     "gan-classic": GANConfig(
-        normalization="batch", objective="classic", penalty=0.0, learning_rate=2e-4, betas=(0.5, 0.999), average=0.0
+        normalization="batch",
+        objective="classic",
+        penalty=0.0,
+        learning_rate=2e-4,
+        steady=1.0,
+        betas=(0.5, 0.999),
+        average=0.0,
     ),
 }
 """The GANs of the comparison: one done well, one as textbooks have it."""
