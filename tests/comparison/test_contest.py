@@ -8,8 +8,8 @@ import pytest
 from tests.comparison.conftest import TINY, makers
 
 from digitvae.comparison import Settings, compare
-from digitvae.comparison.contenders import CONTENDERS, VAEContender
 from digitvae.comparison.claims import claims
+from digitvae.comparison.contenders import CONTENDERS, VAEContender
 from digitvae.comparison.contest import LOOKS, entry_file, spread_out
 from digitvae.comparison.summary import seconds_to, summarize
 from digitvae.config import load_recipe

@@ -122,12 +122,13 @@ def _good_images(models: Models) -> Claim:
     vae, gan, real = best["vae"], best["gan"], _best(_of(models, "floor"), "coverage")
     if real is None or not all(any(not math.isnan(mean_of(m, "coverage")) for m in _of(models, k)) for k in best):
         return _absent(claim)
-    lines = [
-        f"{word}: read as asked for {mean_of(model, 'read as asked for'):.2%}, coverage {mean_of(model, 'coverage'):.1%}"
-        if model is not None
-        else f"{word}: none is read as asked for in {GOOD:.0%}"
-        for word, model in (("VAE", vae), ("GAN", gan))
-    ]
+    lines = []
+    for word, model in (("VAE", vae), ("GAN", gan)):
+        if model is None:
+            lines.append(f"{word}: none is read as asked for in {GOOD:.0%}")
+            continue
+        read, covered = mean_of(model, "read as asked for"), mean_of(model, "coverage")
+        lines.append(f"{word}: read as asked for {read:.2%}, coverage {covered:.1%}")
     measured = f"{'. '.join(lines)}. Real digits: coverage {mean_of(real, 'coverage'):.1%}."
     good = [m is not None and mean_of(m, "coverage") >= COVERED * mean_of(real, "coverage") for m in (vae, gan)]
     return Claim(claim, measured, _verdict(all(good)))

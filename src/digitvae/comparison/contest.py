@@ -142,7 +142,7 @@ def _check(settings: Settings, splits: Splits, makers: Mapping[str, Maker]) -> N
 
 
 def spread_out(digits: Digits, count: int) -> Digits:
-    """About `count` of the digits, spread evenly over all: in MNIST the first test digits are by others than the last."""
+    """About `count` of the digits, evenly from all: in MNIST the first test digits are by others than the last."""
     return digits.subset(slice(None, None, max(1, len(digits) // count)))
 
 

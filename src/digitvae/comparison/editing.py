@@ -87,8 +87,8 @@ _SECONDS = "Time to find the codes of these digits: one pass of an encoder, or a
 _READ = "Share of them that a frozen reader reads as the real digit."
 _WAY = "Share of the images between two digits of one class that a frozen reader reads as that class."
 _READ_THICKER = (
-    "The same after the mean difference of thick and thin digits' codes was added (Larsen et al., 2016), as often as makes "
-    f"them {THICKER:g} pixels thicker, {FARTHEST:g} times at most."
+    "The same after the mean difference of thick and thin digits' codes was added (Larsen et al., 2016), as often as "
+    f"makes them {THICKER:g} pixels thicker, {FARTHEST:g} times at most."
 )
 _GAINED = "Mean growth in stroke thickness by that addition."
 

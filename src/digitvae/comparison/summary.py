@@ -22,8 +22,8 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         What ``comparison.json`` holds under ``models``, by name. Of each model ``runs``, ``failed`` (why, for each run
         that diverged), ``collapsed`` (the missing classes of each run that has some), ``measures`` by name, with mean,
         spread (standard deviation over runs, None for one), runs, unit and definition, ``copy_audit`` (runs that
-        passed, of how many, and why not) and ``seconds_to_quality`` (of each run that is trained; None where it was never
-        reached, or the run failed).
+        passed, of how many, and why not) and ``seconds_to_quality`` (of each run that is trained; None where it was
+        never reached, or the run failed).
     """
     models: dict[str, Any] = {}
     cannot_copy = [entry for entry in entries if entry["model"] == BASELINE]
