@@ -82,9 +82,9 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "VAE against GAN, on equal terms",
         "run": f"{content['data']['caption']} · {settings['budget']:g} s of training each · {once}",
-        "lede": "The VAEs and GANs here learned from the same digits, for the same seconds on the same machine, with as "
-        "many numbers to draw with; the trivial rivals have fewer. What follows was measured, on digits that none of them "
-        "has seen.",
+        "lede": "The VAEs and GANs here learned from the same digits, for the same seconds on the same machine, with "
+        "as many numbers to draw with; the trivial rivals have fewer. What follows was measured, on digits that none "
+        "of them has seen.",
         "notices": _notices(content),
         "claims": claims_table(content),
         "samples": measures_table(models, OF_SAMPLES, "Drawn digits", f"{content['data']['judged']}; {once}."),
