@@ -169,6 +169,12 @@ class GANTrainer:
                 generated = self.generator(noise, label)
             loss = losses(self.config.objective, self.critic(real, label), self.critic(generated, label)).critic
             total = loss
+            if self.config.mismatch:
+                other = (
+                    label + torch.randint(1, 10, label.shape, generator=self.streams["noise"], device=self.device)
+                ) % 10
+                wrong = softplus(self.critic(real, other) - self.critic(real, label)).mean()
+                total = total + self.config.mismatch * wrong
             if self.config.penalty and self.steps % self.config.penalty_every == 0:
                 # Counted as often as it is left out in between.
                 weight = self.config.penalty_at(self.share) * self.config.penalty_every
