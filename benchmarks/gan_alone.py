@@ -27,7 +27,7 @@ SHOWN = ("FID-digit", "precision", "recall", "coverage")
 def main(minutes: float) -> None:
     splits = full_mnist()
     config = dataclasses.replace(GANS["gan"], average=AVERAGE)
-    gan = GANContender("GAN, relativistic", config, splits, 0)
+    gan = GANContender("GAN, relativistic", config, splits, 60 * minutes, 0)
     began = time.perf_counter()
     for part in range(1, PARTS + 1):
         gan.train(60 * minutes * part / PARTS)

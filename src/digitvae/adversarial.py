@@ -61,6 +61,15 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tens
     return 0.5 * gradient.square().flatten(1).sum(1).mean()
 
 
+def falling(share: float, steady: float) -> float:
+    """A learning rate, as a share of the highest: steady at first, then in a line to 0.
+
+    >>> [falling(share, 0.5) for share in (0.0, 0.5, 0.75, 1.0)]
+    [1.0, 1.0, 0.5, 0.0]
+    """
+    return 1.0 if share <= steady else (1 - share) / (1 - steady)
+
+
 class GANTrainer:
     """A generator, a critic, their optimisers and random streams, trained epoch by epoch.
 
@@ -111,6 +120,7 @@ class GANTrainer:
         }
         self.epoch, self.step, self.steps = 0, 0, 0  # finished epochs, steps in the one under way, steps in all
         self.order = torch.empty(0, dtype=torch.int64)
+        self.share = 0.0  # of the training that is over, as whoever trains says; rate and penalty follow it
         self.last_losses = (math.nan, math.nan)
 
     @property
@@ -150,23 +160,34 @@ class GANTrainer:
 
     def _train_step(self, index: Tensor) -> None:
         real, label = self.images[index].float().div_(255), self.labels[index]
+        rate = self.config.learning_rate * falling(self.share, self.config.steady)
+        for optimizer in self.optimizers:
+            optimizer.param_groups[0]["lr"] = rate
         with matrix_products(self.precision):
             noise = self._noise(len(index))
             with torch.no_grad():
                 generated = self.generator(noise, label)
             loss = losses(self.config.objective, self.critic(real, label), self.critic(generated, label)).critic
             total = loss
+            if self.config.mismatch:
+                other = (
+                    label + torch.randint(1, 10, label.shape, generator=self.streams["noise"], device=self.device)
+                ) % 10
+                wrong = softplus(self.critic(real, other) - self.critic(real, label)).mean()
+                total = total + self.config.mismatch * wrong
             if self.config.penalty and self.steps % self.config.penalty_every == 0:
                 # Counted as often as it is left out in between.
-                weight = self.config.penalty * self.config.penalty_every
+                weight = self.config.penalty_at(self.share) * self.config.penalty_every
                 for images in (real, generated):
                     total = total + weight * gradient_penalty(lambda x: self.critic(x, label), images)
             self._update(self.critic, self.optimizers[1], total)
 
             self.critic.requires_grad_(False)
             generated = self.critic(self.generator(self._noise(len(index)), label), label)
-            with torch.no_grad():
-                scores = self.critic(real, label)
+            scores = torch.empty(0)
+            if self.config.objective == "relativistic":  # the other loss does not ask for real digits
+                with torch.no_grad():
+                    scores = self.critic(real, label)
             wanted = losses(self.config.objective, scores, generated).generator
             self._update(self.generator, self.optimizers[0], wanted)
             self.critic.requires_grad_(True)

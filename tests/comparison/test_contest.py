@@ -8,8 +8,9 @@ import pytest
 from tests.comparison.conftest import TINY, makers
 
 from digitvae.comparison import Settings, compare
+from digitvae.comparison.claims import claims
 from digitvae.comparison.contenders import CONTENDERS, VAEContender
-from digitvae.comparison.contest import entry_file
+from digitvae.comparison.contest import LOOKS, entry_file, spread_out
 from digitvae.comparison.summary import seconds_to, summarize
 from digitvae.config import load_recipe
 from digitvae.data import Splits
@@ -45,8 +46,10 @@ def test_a_run_that_diverges_is_counted_not_dropped(compared):
     assert model["runs"] == 2
     assert model["failed"] == ["The loss of the critic is nan at step 2."] * 2
     assert model["measures"] == {}
-    stability = content["claims"][1]
-    assert "GANs: 2 of 2 runs diverged" in stability["measured"] or stability["verdict"] == "not measured"
+    assert model["seconds_to_quality"] == [None, None]
+    beside = claims({**content["models"], "vae": {**content["models"]["copier"], "kind": "vae"}})
+    assert "GANs: 2 of 2 runs diverged" in beside[1]["measured"]
+    assert beside[1]["verdict"] == "does not hold"
 
 
 def test_real_digits_are_the_floor_of_distances_and_the_ceiling_of_cover(contest):
@@ -62,7 +65,7 @@ def test_everyone_is_measured_and_trained_for_its_seconds(contest):
     for name in ("studio", "map", "gan", "gan-classic"):
         model = content["models"][name]
         assert 0 < model["seconds"]["mean"] < 3
-        assert len(model["curve"]) == 5
+        assert len(model["curve"]) == len(LOOKS)
         assert value(content, name, "real digits drawn again: squared error") > 0
         assert ("log p(x)" in model["measures"]) == (model["kind"] == "vae")
     assert value(content, "studio", "log p(x)") < 0
@@ -114,6 +117,21 @@ def test_what_makes_no_sense_is_refused(small, tmp_path, change, words):
     assert not (tmp_path / "c").exists()
 
 
+def test_digits_are_taken_evenly_from_all(small):
+    few = spread_out(small.train, 300)
+    np.testing.assert_array_equal(few.images, small.train.images[::8])
+    assert len(spread_out(small.train, 10**6)) == len(small.train)
+
+
+def test_who_lost_a_picture_is_done_again(small, tmp_path):
+    settings = Settings(("copier",), budget=1.0, seeds=1, drawn=400, curve=300)
+    compare(tmp_path / "c", small, settings, makers=makers(small))
+    lost = entry_file(tmp_path / "c", "copier", 0).with_suffix(".npz")
+    lost.unlink()
+    compare(tmp_path / "c", small, settings, makers=makers(small))
+    assert lost.exists()
+
+
 def test_labels_are_needed(small, tmp_path):
     bare = Splits("x", replace(small.train, labels=None), small.validation, None, "0" * 64)
     with pytest.raises(InputError, match="no labels"):
@@ -155,7 +173,7 @@ def test_means_and_spreads_by_hand():
     assert model["runs"] == 3
     assert model["failed"] == ["it broke"]
     assert model["collapsed"] == [[3]]
-    assert model["seconds_to_quality"] == [25.0, 25.0, 25.0]
+    assert model["seconds_to_quality"] == [25.0, 25.0, None]  # the run that failed reached nothing
     assert model["curve"][2]["FID-digit"] == {"mean": 10, "spread": 0, "runs": 2}
     assert seconds_to([{"seconds": 1, "FID-digit": 99.0}]) is None
 

@@ -17,9 +17,13 @@ def compare(
     models: Annotated[
         str, typer.Option(help="Who takes part, comma-separated: studio, map, gan, gan-classic, means.")
     ] = "studio,map,gan,gan-classic,means",
-    budget: Annotated[float, typer.Option(help="Seconds of training for each model and seed.")] = 300.0,
-    seeds: Annotated[int, typer.Option(help="How often each is trained.")] = 5,
-    quick: Annotated[bool, typer.Option("--quick", help="One seed, 60 seconds each.")] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds of training for each model and seed; 300 where left out.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="How often each is trained; 5 where left out.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One seed and 60 seconds each, where these are left out.")
+    ] = False,
     data: DataOption = None,
     data_dir: DataDirOption = None,
     no_fallback: NoFallbackOption = False,
@@ -36,7 +40,11 @@ def compare(
     from digitvae.data.files import write_aside
     from digitvae.terminal import counting
 
-    settings = Settings(tuple(models.split(",")), 60.0 if quick else budget, 1 if quick else seeds)
+    settings = Settings(
+        tuple(name.strip() for name in models.split(",")),
+        budget if budget is not None else 60.0 if quick else 300.0,
+        seeds if seeds is not None else 1 if quick else 5,
+    )
     splits = load_data(data or "mnist", data_dir, not no_fallback)
     with counting(screen) as notify:
         entries = compared(out, splits, settings, notify)

@@ -32,7 +32,7 @@ def comparison_content(entries: Sequence[dict[str, Any]], settings: Settings, sp
     options = f"--models {','.join(settings.models)} --budget {settings.budget:g} --seeds {settings.seeds}"
     return {
         "format": FORMAT,
-        "command": f"digitvae compare {options} --data {shlex.quote(splits.name)}",
+        "command": f"digitvae compare {options} --data {shlex.quote(splits.name)} -o comparison",
         "data": {
             "name": splits.name,
             "sha256": splits.sha256,

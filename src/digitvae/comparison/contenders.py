@@ -127,8 +127,8 @@ class GANContender(Contender, Coder):
 
     kind = "gan"
 
-    def __init__(self, title: str, config: GANConfig, splits: Splits, seed: int) -> None:
-        self.title = title
+    def __init__(self, title: str, config: GANConfig, splits: Splits, budget: float, seed: int) -> None:
+        self.title, self._budget = title, budget
         self._trainer = GANTrainer(config, splits.train.images, splits.train.labels, seed)
         self.parameters = _count(self._trainer.generator)
 
@@ -136,7 +136,15 @@ class GANContender(Contender, Coder):
         """See `Contender.train`."""
         trainer = self._trainer
         while self.seconds < seconds:
-            self.seconds += _timed(trainer.train_epoch, seconds - self.seconds)
+            before, began = self.seconds, time.perf_counter()
+
+            def stop(before: float = before, began: float = began) -> bool:
+                spent = before + time.perf_counter() - began
+                trainer.share = min(1.0, spent / self._budget)
+                return spent >= seconds
+
+            trainer.train_epoch(stop)
+            self.seconds = before + time.perf_counter() - began
         self.epochs = trainer.epoch + trainer.step / trainer.steps_per_epoch
 
     def draw(self, n: int, seed: int) -> Digits:
@@ -208,7 +216,7 @@ def _recipe(name: str, *settings: str) -> Maker:
 
 
 def _gan(name: str, title: str) -> Maker:
-    return lambda splits, budget, seed: GANContender(title, GANS[name], splits, seed)
+    return lambda splits, budget, seed: GANContender(title, GANS[name], splits, budget, seed)
 
 
 CONTENDERS: Mapping[str, Maker] = MappingProxyType(

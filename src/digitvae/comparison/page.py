@@ -82,12 +82,14 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "VAE against GAN, on equal terms",
         "run": f"{content['data']['caption']} · {settings['budget']:g} s of training each · {once}",
-        "lede": "Every model here learned from the same digits, for the same seconds on the same machine, with as many "
-        "numbers to draw with. What follows was measured, on digits that none of them has seen.",
+        "lede": "The VAEs and GANs here learned from the same digits, for the same seconds on the same machine, with "
+        "as many numbers to draw with; the trivial rivals have fewer. What follows was measured, on digits that none "
+        "of them has seen.",
         "notices": _notices(content),
         "claims": claims_table(content),
         "samples": measures_table(models, OF_SAMPLES, "Drawn digits", f"{content['data']['judged']}; {once}."),
         "notes": NOTES,
+        "counts": _counts(models),
         "runs": runs_table(content),
         "curves": _curves(models),
         "sheets": _sheets(folder, models),
@@ -198,7 +200,7 @@ def _curves(models: dict[str, Any]) -> list[Picture]:
         curves = curves_of(models, name)
         if not curves:
             continue
-        floor = models.get(FLOOR, {"measures": {}})["measures"].get(name, {}).get("mean")
+        floor = next((look[name]["mean"] for look in models.get(FLOOR, {"curve": []})["curve"]), None)
         rows = [[title, *(number(mean, 3) for mean in curve[2])] for title, curve in curves.items()]
         head = ["", *(f"look {place + 1}" for place in range(len(LOOKS)))]
         pictures.append(
@@ -215,7 +217,8 @@ def _curves(models: dict[str, Any]) -> list[Picture]:
 
 def curves_of(models: dict[str, Any], name: str) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """The curves of a measure as `digitvae.figures.draw_race` takes them."""
-    return {model["title"]: (model["kind"], *_points(model, name)) for model in models.values() if model["curve"]}
+    racing = [model for model in models.values() if model["curve"] and model["kind"] != "floor"]
+    return {model["title"]: (model["kind"], *_points(model, name)) for model in racing}
 
 
 def _points(model: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -242,6 +245,17 @@ def _sheets(folder: Path, models: dict[str, Any]) -> list[Picture]:
                 )
             )
     return pictures
+
+
+def _counts(models: dict[str, Any]) -> Table:
+    """What the frozen reader reads of each class, first seed."""
+    rows = []
+    for model in models.values():
+        counts = model["measures"].get("rarest class", {}).get("settings", {}).get("counts")
+        if counts:
+            rows.append([model["title"], *(f"{count:,}" for count in counts)])
+    caption = "As the frozen reader reads the digits that were judged; first seed."
+    return Table("Digits of each class", caption, ["", *map(str, range(10))], rows)
 
 
 def _edited(folder: Path, models: dict[str, Any]) -> list[Picture]:

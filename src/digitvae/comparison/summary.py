@@ -22,8 +22,8 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         What ``comparison.json`` holds under ``models``, by name. Of each model ``runs``, ``failed`` (why, for each run
         that diverged), ``collapsed`` (the missing classes of each run that has some), ``measures`` by name, with mean,
         spread (standard deviation over runs, None for one), runs, unit and definition, ``copy_audit`` (runs that
-        passed, of how many, and why not) and ``seconds_to_quality`` (of each run that was looked at; None where it
-        was never reached).
+        passed, of how many, and why not) and ``seconds_to_quality`` (of each run that is trained; None where it was
+        never reached, or the run failed).
     """
     models: dict[str, Any] = {}
     cannot_copy = [entry for entry in entries if entry["model"] == BASELINE]
@@ -47,7 +47,9 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 "of": len(verdicts),
                 "why": [why for verdict in verdicts for why in verdict["why"]],
             },
-            "seconds_to_quality": [seconds_to(entry["curve"]) for entry in runs if entry["curve"]],
+            "seconds_to_quality": [
+                seconds_to(entry["curve"]) if entry["failed"] is None else None for entry in runs if _races(entry)
+            ],
             "curve": _curve([entry["curve"] for entry in whole if entry["curve"]]),
         }
     return models
@@ -72,6 +74,10 @@ def seconds_to(curve: Sequence[dict[str, float]], quality: float = QUALITY) -> f
     return None
 
 
+def _races(entry: dict[str, Any]) -> bool:
+    return entry["kind"] in ("vae", "gan")
+
+
 def mean_of(model: dict[str, Any], name: str) -> float:
     """A model's mean of a measure; NaN where it is undefined."""
     found = model["measures"].get(name)
@@ -82,7 +88,7 @@ def _measures(whole: Sequence[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in whole:
         for measure in entry["measures"]:
-            facts = {key: measure[key] for key in ("unit", "definition", "n")}
+            facts = {key: measure[key] for key in ("unit", "definition", "n", "settings")}  # those of the first run
             row = found.setdefault(measure["name"], {"values": [], **facts})
             if measure["value"] is not None:
                 row["values"].append(measure["value"])

@@ -258,6 +258,7 @@ def classification_accuracy(
     test_images: Array,
     test_labels: Array,
     seeds: int = 3,
+    first_seed: int = 0,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Measure:
     """Classification accuracy score (Ravuri and Vinyals, 2019): real digits read by a classifier of generated ones.
@@ -265,12 +266,12 @@ def classification_accuracy(
     The classifier is `digitvae.reading.CLASSIFIER`, trained on the generated digits alone, once for each seed.
     """
     shares = []
-    for seed in range(seeds):
-        notify(f"classifier {seed + 1} of {seeds}")
+    for seed in range(first_seed, first_seed + seeds):
+        notify(f"classifier {seed - first_seed + 1} of {seeds}")
         classifier = train_reader(images, labels, CLASSIFIER, seed)
         read = read_digits(classifier, test_images).argmax(1).numpy()
         shares.append(float(np.mean(read == test_labels)))
-    definition = f"Share of real digits that a fixed classifier, trained on {len(images):,} generated digits, reads."
+    definition = "Share of real digits that a fixed classifier, trained on generated digits alone, reads."
     return Measure.repeated(
         "classification accuracy score", shares, "seeds", "share", definition, len(test_images), trained_on=len(images)
     )
