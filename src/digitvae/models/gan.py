@@ -28,8 +28,8 @@ class GANConfig:
         objective: ``relativistic``: each generated digit is held against a real one (Jolicoeur-Martineau, 2019), with
             penalties on the critic's gradients at real and generated digits (Huang et al., 2024); ``classic``: the
             critic tells real from generated, the generator wants to be taken for real (Goodfellow et al., 2014).
-        clear: Whether the digit is told the generator as loudly as the noise is, and paper can be exactly 0: else what the
-            last layer cannot draw as 0 may differ from class to class, which readers learn.
+        clear: Whether the digit is told the generator as loudly as the noise is, and paper can be exactly 0: else what
+            the last layer cannot draw as 0 may differ from class to class, which readers learn.
         mismatch: Weight of what the critic pays for real digits under wrong labels.
         penalty: Weight of the penalties; no part of ``classic``.
         last_penalty: Weight that they fall to, evenly on a logarithmic scale, over the first 70 % of the training.
