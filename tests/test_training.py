@@ -101,6 +101,13 @@ def test_a_state_without_a_part_is_refused(make):
         make(recipe()).load_state(tensors, facts)
 
 
+def test_a_state_of_another_kind_of_device_is_refused(make):
+    tensors, facts = make(recipe()).state()
+    tensors["stream.shuffle"] = torch.zeros(16, dtype=torch.uint8)  # as long as a GPU's
+    with pytest.raises(RunError, match="another kind of device"):
+        make(recipe()).load_state(tensors, facts)
+
+
 def test_a_state_of_before_there_was_dropout_goes_on(make):
     tensors, facts = make(recipe()).state()
     del tensors["stream.dropout"]

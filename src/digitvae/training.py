@@ -338,7 +338,7 @@ class Trainer:
         """Take up what `state` gave.
 
         Raises:
-            RunError: If the state belongs to another recipe.
+            RunError: If the state belongs to another recipe, or to another kind of device.
         """
         try:
             self.model.load_state_dict(_part(tensors, "model"))
@@ -358,7 +358,10 @@ class Trainer:
             for name, generator in self.streams.items():
                 if name == "dropout" and "stream.dropout" not in tensors:
                     continue  # runs of before there was dropout have no stream for it, and need none
-                generator.set_state(tensors[f"stream.{name}"].cpu())
+                kept = tensors[f"stream.{name}"].cpu()
+                if kept.shape != generator.get_state().shape:
+                    raise RunError(f"The run is of another kind of device than {self.device.type}: go on with it there.")
+                generator.set_state(kept)
             self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
             self.order = tensors["order"] if self.progress.step else self.order
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
