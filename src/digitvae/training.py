@@ -360,7 +360,7 @@ class Trainer:
                     continue  # runs of before there was dropout have no stream for it, and need none
                 kept = tensors[f"stream.{name}"].cpu()
                 if kept.shape != generator.get_state().shape:
-                    raise RunError(f"The run is of another kind of device than {self.device.type}: go on with it there.")
+                    raise RunError(f"The run is of another kind of device than {self.device.type}: go on there.")
                 generator.set_state(kept)
             self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
             self.order = tensors["order"] if self.progress.step else self.order
