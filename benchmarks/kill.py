@@ -1,9 +1,9 @@
 """SIGKILL at random moments of a run: can it always go on, and what is lost?
 
-A small model, so that epochs end and files are written many times a second: most moments fall near a write. Every second
-moment is counted from the start of the process instead, so that it falls among what a start reads and writes. After each
-kill the training state must have its checksum, the best model must load, and the run must go on; no more than one
-finished epoch may be lost. At the end every epoch has its one line in ``metrics.jsonl``.
+A small model, so that epochs end and files are written many times a second: most moments fall near a write. Every
+second moment is counted from the start of the process instead, so that it falls among what a start reads and writes.
+After each kill the training state must have its checksum, the best model must load, and the run must go on; no more
+than one finished epoch may be lost. At the end every epoch has its one line in ``metrics.jsonl``.
 
 Usage: python -m benchmarks.kill [MOMENTS], 200 where left out.
 """
