@@ -364,6 +364,8 @@ class Trainer:
                 generator.set_state(kept)
             self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
             self.order = tensors["order"] if self.progress.step else self.order
+        except RunError:
+            raise
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RunError("The saved training state belongs to another recipe; start a new run.") from error
 
