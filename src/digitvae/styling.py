@@ -216,7 +216,12 @@ def mix(studio: Studio, labels: Integers, images: Images, image_labels: Integers
     Returns:
         uint8, shape (n, 28, 28).
     """
-    return studio.draw(studio.hands.carried(studio.style(images, image_labels), image_labels, labels), labels)
+    return mix_styles(studio, labels, studio.style(images, image_labels), image_labels)
+
+
+def mix_styles(studio: Studio, labels: Integers, noise: Floats, noise_labels: Integers) -> Images:
+    """As `mix`, from styles of the digits `noise_labels`, shape (n, latent)."""
+    return studio.draw(studio.hands.carried(noise, noise_labels, labels), labels)
 
 
 def between(

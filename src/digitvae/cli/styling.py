@@ -150,6 +150,7 @@ def mix(
     """
     from digitvae.data.files import refuse_existing
     from digitvae.studio import Studio
+    from digitvae.styling import mix_styles
 
     refuse_existing(out, overwrite)
     studio = Studio.load(model)
@@ -161,8 +162,7 @@ def mix(
         images, style_labels = named_digits([Path(style_of)], digit)
         styles = studio.style(images, style_labels)
     labels = np.full(len(styles), label)
-    drawn = studio.draw(studio.hands.carried(styles, style_labels, labels), labels)
-    _save(out, drawn, labels, size, overwrite)
+    _save(out, mix_styles(studio, labels, styles, style_labels), labels, size, overwrite)
     screen.print(f"{len(labels):,} digit{'s' * (len(labels) != 1)} {label}: {out}", soft_wrap=True)
 
 
