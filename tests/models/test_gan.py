@@ -12,10 +12,11 @@ def count(*networks: torch.nn.Module) -> int:
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("clear", [True, False])
 @pytest.mark.parametrize("normalization", ["none", "batch"])
-def test_images_are_images_and_the_label_matters(normalization):
+def test_images_are_images_and_the_label_matters(normalization, clear):
     torch.manual_seed(0)
-    generator = Generator(4, 16, 8, normalization).eval()
+    generator = Generator(4, 16, 8, normalization, clear).eval()
     noise = torch.randn(5, 4)
     images = generator(noise, torch.arange(5))
     assert images.shape == (5, 1, 28, 28)

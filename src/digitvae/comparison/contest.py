@@ -106,7 +106,7 @@ def compare(
     entries = []
     for done, (name, seed) in enumerate(turns):
         path = entry_file(folder, name, seed)
-        if not (path.exists() and path.with_suffix(".npz").exists()):
+        if not path.exists():  # its pictures were kept before it; where they are gone since, the page does without
             say = _saying(notify, done, len(turns), f"{name}, seed {seed}")
             entry, pictures = _entry(name, makers[name], splits, settings, seed, say)
             _keep(path.with_suffix(".npz"), _packed(pictures))
