@@ -7,6 +7,9 @@ frozen reader says whether the digit stayed what it was; FID-digit how far the e
 ones. The first row has both for digits that were not edited. The trivial rival moves pixels: it shears, dilates or
 erodes, stretches.
 
+The last rows say by how many grey levels digits have changed on average: of an edit to what they measure already, which
+by its construction is none, and of one that goes away by `AWAY` and comes back, by the codes and by moving pixels.
+
 Usage: python -m benchmarks.control [MODEL]
 """
 
@@ -26,10 +29,13 @@ from digitvae.evaluation.samples import frechet_distance
 from digitvae.morphometry import measure
 from digitvae.reading import digit_features, frozen, read_digits
 from digitvae.studio import Studio
-from digitvae.styling import UNITS, Knobs, edit_images
+from digitvae.styling import RANGES, UNITS, Knobs, edit_images
 
 DIGITS = 2000
 SCALE = 4
+
+AWAY = {"slant": 10.0, "thickness": 0.5, "width": 2.5}
+"""How far an edit goes before it is taken back: degrees and pixels."""
 
 
 def main(model: str = "studio") -> None:
@@ -50,9 +56,21 @@ def main(model: str = "studio") -> None:
         rows.append(row(f"{knob}, moving pixels", moved, labels, others, knob, wanted))
     every = {knob: getattr(measured, knob) for knob in UNITS}
     same = edit_images(studio, knobs, real.images, labels, every).images
-    null = float(np.abs(same.astype(int) - real.images).mean())
+    null = change(same, real.images)
     rows.append(["all three as they are", "", "", "", f"{null:.2f}"])
-    result = {"model": model, "digits": DIGITS, "null_edit": null, "seconds": time.perf_counter() - began}
+    back = {}
+    for knob, far in AWAY.items():
+        values, title = every[knob], f"{knob} {far:+g} and back"
+        away = np.clip(values + far, *RANGES[knob])
+        moved = edit_images(studio, knobs, real.images, labels, {knob: away}).images
+        moved = edit_images(studio, knobs, moved, labels, {knob: values}).images
+        shifted = np.stack([RIVALS[knob](*each) for each in zip(real.images, values, away, strict=True)])
+        shifted = np.stack([RIVALS[knob](*each) for each in zip(shifted, away, values, strict=True)])
+        for name, images in ((title, moved), (f"{title}, moving pixels", shifted)):
+            back[name] = change(images, real.images)
+            rows.append([*row(name, images, labels, others, knob, values)[:-1], f"{back[name]:.2f}"])
+    result = {"model": model, "digits": DIGITS, "null_edit": null, "there_and_back": back}
+    result |= {"seconds": time.perf_counter() - began}
     columns = ["edit of real digits", "R2", "read as before", "FID-digit", "mean change, grey levels"]
     finish("control", "python -m benchmarks.control", result | {"peak_memory_mb": peak_memory_mb()}, columns, rows)
 
@@ -69,6 +87,11 @@ def row(
     distance = frechet_distance(others, digit_features(frozen("features")[0], images))
     fit = "" if knob is None or wanted is None else f"{r2(wanted, getattr(measure(images), knob), labels):.3f}"
     return [title, fit, f"{np.mean(read == labels):.2%}", f"{distance:.1f}", ""]
+
+
+def change(images: np.ndarray, before: np.ndarray) -> float:
+    """Mean absolute difference, in grey levels."""
+    return float(np.abs(images.astype(int) - before).mean())
 
 
 def r2(wanted: np.ndarray, got: np.ndarray, labels: np.ndarray) -> float:

@@ -15,7 +15,7 @@ import time
 from benchmarks.common import finish, full_mnist
 from digitvae.comparison.contenders import GANContender
 from digitvae.data import Digits
-from digitvae.evaluation.samples import classification_accuracy, sample_measures
+from digitvae.evaluation.samples import RealDigits, classification_accuracy, sample_measures
 from digitvae.models.gan import GANS
 
 AVERAGE = 0.9998
@@ -54,7 +54,7 @@ def main(minutes: float) -> None:
 
 
 def measured(digits: Digits, train: Digits, real: Digits) -> dict[str, float]:
-    measures = {m.name: m.value for m in sample_measures(digits.images, train, real)}
+    measures = {m.name: m.value for m in sample_measures(digits.images, RealDigits(train, real))}
     return {name: measures[name] for name in SHOWN}
 
 

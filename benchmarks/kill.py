@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.common import finish, peak_memory_mb
 from digitvae.checkpoint import load_model, load_state
-from digitvae.rundir import RunDirectory
+from digitvae.rundir import RunDirectory, find_model
 
 COMMAND = "python -m benchmarks.kill"
 MOMENTS = 200
@@ -45,12 +45,12 @@ def main(moments: int) -> None:
             if number % 2:
                 seen = _killed_at(command, run, STARTING[0] + moment * (STARTING[1] - STARTING[0]))
             else:
-                seen = _killed(command, run, epochs, moment * LONGEST)
+                seen = _killed(command, run, moment * LONGEST)
             if not run.state_file.exists():
                 continue  # nothing was saved yet: the same command begins anew
             epochs = int(load_state(run.state_file)[1]["epoch"])
             if epochs:
-                load_model(run.best)
+                load_model(find_model(str(run.path)))
             lost.append(seen - epochs)
             assert lost[-1] <= 1, f"{lost[-1]} finished epochs were lost at moment {number}"
             command = [*train, "--resume"]
@@ -84,13 +84,18 @@ def _killed_at(command: list[str], run: RunDirectory, moment: float) -> int:
     return _noted(run)
 
 
-def _killed(command: list[str], run: RunDirectory, epochs: int, moment: float) -> int:
-    """Go on until a new epoch is noted, wait, kill; the epochs that were noted by then."""
+def _killed(command: list[str], run: RunDirectory, moment: float) -> int:
+    """Go on until a new epoch is noted, wait, kill; the epochs that were noted by then.
+
+    What was noted before may be an epoch more than was saved: its line is dropped and written again, and counts for
+    nothing here.
+    """
+    before = _noted(run)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while _noted(run) <= epochs:
+    while _noted(run) <= before:
         if process.poll() is not None:
             assert process.stderr is not None
-            sys.exit(f"The run could not go on after epoch {epochs}: {process.stderr.read()}")
+            sys.exit(f"The run could not go on after epoch {before}: {process.stderr.read()}")
         time.sleep(0.005)
     time.sleep(moment)
     process.kill()

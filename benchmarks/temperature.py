@@ -18,8 +18,8 @@ import time
 import numpy as np
 
 from benchmarks.common import RESULTS, finish, full_mnist, peak_memory_mb
-from digitvae.data import Digits, Splits
-from digitvae.evaluation.samples import classification_accuracy, sample_measures
+from digitvae.data import Digits
+from digitvae.evaluation.samples import RealDigits, classification_accuracy, sample_measures
 from digitvae.reading import frozen, read_digits
 from digitvae.studio import TEMPERATURE, Studio
 
@@ -31,13 +31,14 @@ SHOWN = ("FID-digit", "precision", "recall", "coverage")
 def main(only: list[float]) -> None:
     began = time.perf_counter()
     studio, splits = Studio.load(), full_mnist()
+    real = RealDigits(splits.train, splits.test)
     found = kept(studio.weights_sha256) if only else {}
     for temperature in only or TEMPERATURES:
         batches = list(studio.digits(COUNT, temperature=temperature))
         images, labels = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("images", "labels"))
-        found[str(temperature)] = judged(Digits(images, labels), splits)
+        found[str(temperature)] = judged(Digits(images, labels), real)
     if "real" not in found:
-        found["real"] = judged(splits.train, splits)
+        found["real"] = judged(splits.train, real)
     rows = [row(title(name), found[name]) for name in sorted(found, key=lambda name: (name == "real", name))]
     result = {"count": COUNT, "weights_sha256": studio.weights_sha256, "measured": found}
     if not only:
@@ -60,10 +61,11 @@ def title(name: str) -> str:
     return f"{name}, the default" if name == str(TEMPERATURE) else name
 
 
-def judged(digits: Digits, splits: Splits) -> dict[str, float]:
+def judged(digits: Digits, real: RealDigits) -> dict[str, float]:
     read = read_digits(frozen("reader")[0], digits.images).argmax(1).numpy()
-    measures = {m.name: m.value for m in sample_measures(digits.images[-len(splits.test) :], splits.train, splits.test)}
-    score = classification_accuracy(digits.images, digits.labels, splits.test.images, splits.test.labels, notify=print)
+    measures = {m.name: m.value for m in sample_measures(digits.images[-len(real.judged) :], real)}
+    test = real.judged
+    score = classification_accuracy(digits.images, digits.labels, test.images, test.labels, notify=print)
     agreement = float(np.mean(read == digits.labels))
     return {"agreement": agreement, "score": score.value, "spread": score.spread or 0.0} | {
         n: measures[n] for n in SHOWN

@@ -21,7 +21,7 @@ from benchmarks.tables import ROOT
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.config import load_recipe
 from digitvae.data import Splits
-from digitvae.evaluation.density import Effort, binarize, importance_weighted
+from digitvae.evaluation.density import Effort
 from digitvae.evaluation.suite import evaluate_model
 from digitvae.figures import to_png
 from digitvae.models.vae import VAE
@@ -38,7 +38,8 @@ FIVE_MINUTES = ["decoder=[256,512,1024]", "epochs=34", "data.augmentation=0", "w
 DAVIDSON = ["decoder=[128,256]", "activation=relu", "basis=none", "basis_warmup=0", "epochs=60"]
 DAVIDSON += ["data.augmentation=0", "weight_decay=0", "dropout=0"]
 
-SHIPPED = ("exact", "map")
+# Five binarisations each; only the bound of exact is in the table, and 500 codes for each image take long.
+SHIPPED = {"exact": Effort(), "map": Effort(k=50)}
 
 MATCHED = {
     "exact, in five minutes": FIVE_MINUTES,
@@ -49,13 +50,12 @@ MATCHED = {
 """Changes of recipe `exact`."""
 
 PUBLISHED = [
-    ("Normal VAE, Davidson et al. (2018), table 1", "135.73"),
-    ("sphere VAE (in 3-D), the same", "132.50"),
-    ("five-dimensional Normal VAE, the same", "110.21"),
-    ("three-dimensional VAE, a public implementation, by IW-100", "122.41"),
+    ("Normal VAE, Davidson et al. (2018), table 1", "ELBO", "135.73"),
+    ("sphere VAE (in 3-D), the same", "ELBO", "132.50"),
+    ("five-dimensional Normal VAE, the same", "ELBO", "110.21"),
+    ("three-dimensional VAE, a public implementation, by IW-100", "not stated", "122.41"),
 ]
-
-SHOWN = ("log_prob_quadrature", "elbo", "10-neighbour accuracy", "same digit nearby")
+"""Models, what they were trained on, and minus log p(x) as published."""
 
 
 def measured(folder: Path, minutes: float, splits: Splits, effort: Effort | None = None) -> dict[str, Any]:
@@ -75,33 +75,37 @@ def measured(folder: Path, minutes: float, splits: Splits, effort: Effort | None
 def main() -> None:
     splits = full_mnist()
     models = {}
-    for name in SHIPPED:
+    for name, effort in SHIPPED.items():
         folder = find_model(name)
-        models[f"{name}, as shipped"] = measured(folder, model_facts(folder)["made"]["minutes"], splits, Effort(k=50))
+        models[f"{name}, as shipped"] = measured(folder, model_facts(folder)["made"]["minutes"], splits, effort)
     for name, settings in MATCHED.items():
         config = load_recipe("exact").with_settings(["train_on=all", *settings])
         run = trained("-".join(re.findall(r"\w+", name)), config, splits)
         models[name] = measured(run.best, minutes_of(run), splits)
-    exact, _ = load_model(find_model("exact"))
-    bound = importance_weighted(exact, binarize(splits.test.images, 0), 500, 0)
     rows = [row(name, found) for name, found in models.items()]
-    rows.insert(1, ["exact, by iw_bound(500)", "", "", "", f"{-float(bound.double().mean()):.2f}", "", "", ""])
-    rows += [[name, "ELBO", "", "", value, "", "", ""] for name, value in PUBLISHED]
+    bound = models["exact, as shipped"]["measures"]["iw_bound(500)"]
+    rows.insert(1, ["exact, by iw_bound(500)", "", "", "", in_nats(bound), "", "", ""])
+    rows += [[name, objective, "", "", value, "", "", ""] for name, objective, value in PUBLISHED]
     draw(dict(zip(SHIPPED, (load_model(find_model(name))[0] for name in SHIPPED), strict=True)))
     result = {"models": models, "data": splits.sha256}
     finish("two_dimensions", "python -m benchmarks.two_dimensions", result, COLUMNS, rows)
 
 
 COLUMNS = ["model", "objective", "decoder's parameters", "minutes", "-log p(x), nats", "-ELBO, nats"]
-COLUMNS += ["10 neighbours", "same digit nearby"]
+COLUMNS += ["10-neighbour accuracy", "same digit nearby"]
 
 
 def row(name: str, found: dict[str, Any]) -> list[str]:
-    log_prob, elbo, neighbours, same = (found["measures"][key]["value"] for key in SHOWN)
+    measures = found["measures"]
+    elbo, neighbours, same = (measures[key]["value"] for key in ("elbo", "10-neighbour accuracy", "same digit nearby"))
     facts = [found["objective"], f"{found['decoder_parameters']:,}", f"{found['minutes']:.1f}"]
-    spread = found["measures"]["log_prob_quadrature"].get("spread")
-    exact = f"{-log_prob:.2f}" + (f" ± {spread:.2f}" if spread else "")
+    exact = in_nats(measures["log_prob_quadrature"])
     return [name, *facts, exact, f"{-elbo:.2f}", f"{100 * neighbours:.2f} %", f"{100 * same:.1f} %"]
+
+
+def in_nats(measure: dict[str, Any]) -> str:
+    """Minus a measure of log p(x), with its spread over the binarisations where there are several."""
+    return f"{-measure['value']:.2f}" + (f" ± {measure['spread']:.2f}" if measure["spread"] else "")
 
 
 def draw(models: dict[str, VAE]) -> None:

@@ -191,6 +191,31 @@ def test_json_that_is_no_model_config_is_refused(folder, content):
         load_model(folder)
 
 
+@pytest.mark.parametrize("changes", [{"config": []}, {"sha256": 0}, {"data": []}, {"scores": "many"}])
+def test_facts_of_another_type_are_refused(folder, changes):
+    edit(folder, **changes)
+    for read in (model_facts, load_model):
+        with pytest.raises(RunError, match="damaged"):
+            read(folder)
+
+
+def test_a_config_that_leaves_all_to_the_defaults_has_its_table(folder):
+    edit(folder, config={"recipe": "mine"})
+    assert model_facts(folder)["config"]["data"] == {}
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(folder, monkeypatch):
+    real, left = checkpoint._read_tensors, [1]
+
+    def replaced_first(path):
+        if left:
+            save_model(folder, model_of(seed=left.pop()), CONFIG, "")
+        return real(path)
+
+    monkeypatch.setattr(checkpoint, "_read_tensors", replaced_first)
+    assert_same_weights(load_model(folder)[0], model_of(seed=1))
+
+
 def test_where_there_is_no_folder(tmp_path, folder):
     for path in (tmp_path / "nowhere", tmp_path, folder / "model.safetensors"):
         with pytest.raises(RunError, match="not a model folder"):

@@ -8,8 +8,12 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from digitvae import running
+from digitvae.cli import app
 from digitvae.rundir import RunDirectory
+from digitvae.running import Outcome
 
 SMALL = ["--data", "mnist-5k", "--set", "encoder=[16]", "--set", "decoder=[16]"]
 
@@ -83,7 +87,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, tmp_path
 
 def test_train_resume_and_overwrite(tmp_path):
     out = tmp_path / "run"
-    assert digitvae("train", "map", *SMALL, "--epochs", 2, "--out", out).returncode == 0
+    first = digitvae("train", "map", *SMALL, "--epochs", 2, "--out", out)
+    assert first.returncode == 0
+    assert first.stderr.endswith(f"digitvae report {out}\n")
     refused = digitvae("train", "map", *SMALL, "--epochs", 2, "--out", out)
     assert refused.returncode == 2
     assert "exists" in refused.stderr
@@ -124,6 +130,37 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     resumed = digitvae("train", "--out", out, "--resume", "--epochs", epochs + 2)
     assert resumed.returncode == 0
     assert len(RunDirectory(out).metrics()) == epochs + 2
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "resumed"])
+def test_a_stopped_demo_goes_on_as_a_demo(there, tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "[demo]")
+    if there:
+        run.state_file.parent.mkdir(parents=True)
+        run.state_file.touch()
+    stopped = Outcome(run, 3, complete=False, best_epoch=3, best_loss=150.0)
+    monkeypatch.setattr(running, "resume_run" if there else "train_run", lambda *_, **__: stopped)
+    monkeypatch.setattr(RunDirectory, "data_name", lambda self: "mnist-5k")
+    done = CliRunner().invoke(app, ["demo", "--out", str(run.path)])
+    assert done.exit_code == 130
+    assert done.output.endswith(f"Go on with:\n  digitvae demo --out {run.path}\n")
+
+
+def test_sigterm_leaves_nothing_half_written(tmp_path):
+    """As a batch system, or a session that ends, sends it."""
+    command = [sys.executable, "-m", "digitvae", "generate", "-n", "1000000", "-o", "all.npz"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted." in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_bar_shows_epoch_terms_and_time_left(tmp_path):

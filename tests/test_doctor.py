@@ -1,12 +1,16 @@
 """The doctor finds what is wrong, and nothing where all is well."""
 
+import importlib.metadata
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from tests.test_cli import digitvae
 
-from digitvae import doctor
+from digitvae import doctor, objective
 from digitvae.distributions import StandardNormal
 from digitvae.doctor import diagnose
 
@@ -65,11 +69,50 @@ def test_damaged_weights_and_false_data(nowhere, monkeypatch, tmp_path):
 def test_wrong_mathematics(nowhere, monkeypatch):
     right = StandardNormal.rate_per_dimension
     monkeypatch.setattr(StandardNormal, "rate_per_dimension", lambda *a: 1.01 * right(*a))
-    monkeypatch.setattr(doctor, "log_prob_quadrature", lambda *a: np.nan)
+    monkeypatch.setattr(objective, "log_prob_quadrature", lambda *a: torch.full((2, 32), np.nan))
     found = states()
     assert found["rate"].state == "broken"
     assert found["bounds"].state == "broken"
     assert found["drawing"].state == "good"
+
+
+def test_versions_out_of_bounds(monkeypatch):
+    real = importlib.metadata.version
+
+    def version(name):
+        if name == "rstr":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "2.1.0+cpu" if name == "torch" else real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    finding = next(diagnose())
+    assert (finding.name, finding.state) == ("versions", "broken")
+    assert "torch 2.1.0+cpu is not " in finding.found
+    assert "rstr is missing" in finding.found
+    assert finding.advice == doctor.INSTALL
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Hidden())
+from digitvae.cli import main
+main()
+"""
+
+
+def test_without_torch_it_says_so_and_looks_at_the_rest(tmp_path):
+    command = [sys.executable, "-c", WITHOUT_TORCH, "doctor"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "broken  device: not checked: No module named 'torch'" in done.stderr
+    assert "good    mnist-5k: 5,000 digits" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_exit_code_is_1_where_something_is_broken(tmp_path):

@@ -19,8 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from digitvae.config import load_recipe
+from digitvae.distributions import PixelNormal
 from digitvae.errors import ConfigError, InputError
 from digitvae.estimator import DigitVAE, _moments
+from digitvae.training import Trainer
 
 
 @parametrize_with_checks([DigitVAE(), DigitVAE(latent_dim=4, epochs=2), DigitVAE(recipe="exact", epochs=1)])
@@ -145,6 +148,34 @@ def test_partial_fit_refuses_what_its_first_rows_ruled_out():
         vae.partial_fit(2 * np.eye(4))
     with pytest.raises(InputError, match="clip them"):
         vae.score_samples(-np.eye(4))
+
+
+def test_a_fit_that_is_broken_off_leaves_no_model_of_other_rows(iris, monkeypatch):
+    vae = DigitVAE(epochs=1, random_state=0).fit(iris)
+
+    def interrupted(self, stop=None):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "train_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            vae.fit(iris[:, :3] * 1000)
+    with pytest.raises(NotFittedError):
+        vae.transform(iris)
+    assert vae.partial_fit(iris).transform(iris).shape == (150, 2)
+
+
+@pytest.mark.parametrize("features", [3, 784])
+def test_a_recipe_with_a_normal_likelihood_has_it_for_values_between_0_and_1_too(features, tmp_path, pixels):
+    path = tmp_path / "mine.toml"
+    path.write_text(load_recipe("sprint").with_settings(["likelihood=normal"]).to_toml())
+    rows = pixels[:40] if features == 784 else np.random.default_rng(0).uniform(size=(40, features))
+    vae = DigitVAE(4, recipe=str(path), epochs=1, random_state=0).fit(rows)
+    assert vae.likelihood_ == "normal"
+    assert (vae.mean_ is None) == (features == 784)  # pixels are left as they are
+    assert isinstance(vae.model_.decode(torch.zeros(1, 4).double()), PixelNormal)
+    assert np.isfinite(vae.score_samples(rows[:2] + 1)).all()  # values that a Bernoulli likelihood refuses
+    assert vae.sample(50).min() < 0  # with its noise
 
 
 def test_names_of_columns(iris):

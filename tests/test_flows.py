@@ -45,7 +45,7 @@ def test_the_density_is_that_of_the_change_of_variables():
 
 def test_the_density_integrates_to_one():
     prior = flow(latent_dim=2, layers=4, seed=1)
-    axis = torch.linspace(-15, 15, 1501, dtype=torch.float64)
+    axis = torch.linspace(-15, 15, 751, dtype=torch.float64)
     points = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
     assert prior.log_prob(points).exp().sum().item() * (axis[1] - axis[0]).item() ** 2 == pytest.approx(1, abs=1e-3)
 

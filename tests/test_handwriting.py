@@ -1,10 +1,13 @@
 """Lines of digits: every character where its box says, one hand's lines alike, and nothing that cannot be written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from digitvae import handwriting
 from digitvae.errors import InputError
 from digitvae.handwriting import CHARACTERS, pen_of, write
 
@@ -98,3 +101,13 @@ def test_odd_wishes_of_programs_are_refused_or_empty(studio_tiny):
         list(write(studio_tiny, ["1"], [2.5]))
     with pytest.raises(InputError, match="too large for a picture"):
         list(write(studio_tiny, ["1" * 1000], [0], height=2000))
+
+
+def test_a_line_that_rises_too_far_is_refused_before_its_picture_is_made(studio_tiny, monkeypatch):
+    pen = pen_of(studio_tiny, 0)
+    monkeypatch.setattr(handwriting, "_MAX_PIXELS", 200 * 64**2)
+    assert one(studio_tiny, "8" * 30).ink.size < 200 * 64**2
+    steep = replace(pen, habits=replace(pen.habits, slope=80.0))
+    monkeypatch.setattr(handwriting, "pen_of", lambda studio, number: steep)
+    with pytest.raises(InputError, match="too large for a picture"):
+        one(studio_tiny, "8" * 30)

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 import digitvae
+from digitvae.checkpoint import model_facts
 from digitvae.config import Config
 from digitvae.errors import InputError, RunError
+from digitvae.estimator import DigitVAE
+from digitvae.evaluation.files import seen_in_training
 from digitvae.hub import card_header, from_pretrained, push_to_hub, save_pretrained
 from digitvae.models.vae import VAE
 from digitvae.rundir import PRETRAINED, shipped_models
@@ -36,6 +39,45 @@ def test_a_model_without_a_recipe_needs_one(tmp_path):
     save_pretrained(model, tmp_path / "mine", config, card="# Mine\n")
     assert (tmp_path / "mine" / "README.md").read_text().endswith("---\n# Mine\n")
     assert from_pretrained(tmp_path / "mine").recipe == config
+
+
+def test_what_a_folder_says_of_its_digits_is_carried_over(tmp_path, splits_5k):
+    model, shipped = from_pretrained("exact"), model_facts(PRETRAINED / "exact")
+    facts = model_facts(save_pretrained(model, tmp_path / "mine"))
+    assert {name: facts[name] for name in ("data", "made", "scores")} == {
+        name: shipped[name] for name in ("data", "made", "scores")
+    }
+    assert seen_in_training(facts, splits_5k, "test")
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert shipped["data"]["sha256"] in card
+    assert "60,000 digits" in card
+
+
+def test_scores_are_not_carried_over_to_other_weights(tmp_path):
+    model, shipped = from_pretrained("map"), model_facts(PRETRAINED / "map")
+    with torch.no_grad():
+        next(model.parameters()).add_(0.01)
+    facts = model_facts(save_pretrained(model.double(), tmp_path / "mine"))
+    assert facts["data"] == shipped["data"]
+    assert not {"made", "scores"} & facts.keys()
+
+
+def test_a_fitted_estimator_of_images_can_be_read_again(tmp_path, digits):
+    rows = digits.reshape(len(digits), -1) / 255
+    vae = DigitVAE(recipe="sprint", epochs=1, random_state=0).fit(rows)
+    again = from_pretrained(save_pretrained(vae.model_, tmp_path / "mine", vae.config_))
+    x = torch.from_numpy(rows[:5]).reshape(5, 1, 28, 28)
+    with torch.no_grad():
+        codes = again.encode(x.float()).loc
+    torch.testing.assert_close(codes.double(), torch.from_numpy(vae.transform(rows[:5])), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [lambda pixels: pixels, lambda pixels: pixels[:, :50] / 255], ids=["values", "number"])
+def test_an_estimator_of_other_rows_is_refused_before_anything_is_written(tmp_path, digits, rows):
+    vae = DigitVAE(epochs=1, random_state=0).fit(rows(digits[:20].reshape(20, -1)))
+    with pytest.raises(InputError, match="could not be read again"):
+        save_pretrained(vae.model_, tmp_path / "mine", vae.config_)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", shipped_models())

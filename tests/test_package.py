@@ -20,9 +20,12 @@ def run(*command: object, **options: object) -> str:
     return done.stdout
 
 
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What pip installs from a wheel that was built from the source distribution, and nothing else of digitvae."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel that was built from the source distribution."""
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
     source.mkdir()
@@ -35,12 +38,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, unpacked)
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, unpacked)
     (wheel,) = folder.glob("digitvae-*.whl")
     assert wheel.stat().st_size < 30e6
-    run(*pip, "install", "--no-deps", "--target", folder / "site", wheel)
-    return folder / "site"
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip installs from it, and nothing else of digitvae."""
+    site = tmp_path_factory.mktemp("installed") / "site"
+    run(*PIP, "install", "--no-deps", "--target", site, wheel)
+    return site
 
 
 def from_there(installed: Path, tmp_path: Path, *arguments: object) -> str:
@@ -65,3 +74,19 @@ def test_nothing_of_the_package_is_left_behind(installed):
     wanted = {p.relative_to(source) for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     there = {p.relative_to(installed / "digitvae") for p in (installed / "digitvae").rglob("*") if p.is_file()}
     assert wanted <= there
+
+
+@pytest.mark.slow
+def test_in_a_bare_environment_pip_brings_all_that_the_command_needs(wheel, tmp_path):
+    """Nothing of this environment is seen there. Torch comes first, as the README says: the build that is at hand."""
+    run(sys.executable, "-m", "venv", tmp_path / "env")
+    programs = tmp_path / "env" / "bin"
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    pip = [programs / "python", *PIP[1:], "install", "--quiet"]
+    torch = [str(part) for part in (*pip, "torch>=2.9,<2.14")]
+    if subprocess.run(torch, env=alone, capture_output=True, check=False).returncode:
+        pytest.skip("torch cannot be installed here")
+    run(*pip, wheel, env=alone)
+    run(programs / "digitvae", "generate", "-n", "9", "--grid", "-o", "nine.png", cwd=tmp_path, env=alone)
+    assert (tmp_path / "nine.png").stat().st_size > 500
+    run(programs / "digitvae", "doctor", cwd=tmp_path, env=alone)

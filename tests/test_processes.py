@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import psutil
 import pytest
 import torch
 
-from digitvae.checkpoint import load_state
+from digitvae.checkpoint import load_model, load_state
 from digitvae.config import Config
 from digitvae.errors import ConfigError, RunError
 from digitvae.processes import ALONE, Team, joined
-from digitvae.training import Trainer
+from digitvae.training import Trainer, stream_seed
+from digitvae.validation import evaluate_terms
 
 BASE = ["--data", "mnist-5k", "--set", "encoder=[24]", "--set", "decoder=[24]", "--set", "precision=float32"]
 RECIPES = {
@@ -60,6 +62,19 @@ def test_two_processes_train_as_one_does(recipe, tmp_path):
     assert states[0]["sums"]["images"] == states[1]["sums"]["images"] == 3200
     assert [record["epoch"] for record in metrics(tmp_path / "2")] == [1, 2]
     assert json.loads((tmp_path / "2" / "manifest.json").read_text())["sessions"][0]["processes"] == 2
+
+
+def test_the_statistics_of_batch_normalisation_are_those_of_all_processes(splits_5k, tmp_path):
+    """The model that is saved is the one that both have validated, each on its own part of the digits."""
+    small = ["seed", *BASE, "--set", "encoder=[4,8]", "--set", "decoder=[4]", "--set", "learning_rate=0.01"]
+    process = launched(2, *small, "--epochs", 1, "--out", tmp_path / "run")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    (record,) = metrics(tmp_path / "run")
+    model, config = load_model(tmp_path / "run" / "checkpoints" / "best")
+    images = torch.from_numpy(splits_5k.validation.images).unsqueeze(1)
+    again = evaluate_terms(model, images, 1.0, stream_seed(config.training.seed, "validation"))
+    assert record["validation"]["loss"] == pytest.approx(again["loss"], rel=1e-5)
 
 
 def started(process: subprocess.Popen, run: Path) -> list[psutil.Process]:
@@ -119,6 +134,20 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(RunError, match="4 processes on this machine and 2 GPUs"), joined():
         pass
+
+
+def test_processes_wait_for_each_other_longer_than_an_evaluation_takes(monkeypatch):
+    asked = {}
+
+    def refuse(backend, **options):
+        asked.update(options)
+        raise ValueError("nobody is there")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "init_process_group", refuse)
+    with pytest.raises(RunError, match=r"nobody is there\); start them with torchrun"), joined():
+        pass
+    assert asked["timeout"] >= timedelta(hours=4)
 
 
 def test_parts_cover_a_batch_once():

@@ -1,12 +1,16 @@
 """The run directory's readers: a torn line is found, and dropped only where that loses nothing."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from digitvae.config import Config
 from digitvae.errors import RunError
-from digitvae.rundir import RunDirectory, write_aside
+from digitvae.rundir import RunDirectory, find_model, write_aside
+
+DATA = {"name": "mnist", "sha256": "ab" * 32, "caption": "MNIST", "notes": [], "training": 8, "validation": 2}
+MANIFEST = {"seed": 3, "sessions": [], "data": DATA}
 
 
 def record(epoch):
@@ -98,19 +102,49 @@ def test_a_folder_of_ones_own_among_the_snapshots_is_passed_over(run):
 def test_recipe_and_manifest_come_back(run):
     config = Config().with_settings(["epochs=3"])
     run.config_file.write_text(config.to_toml())
-    run.manifest_file.write_text('{"seed": 3}')
+    run.manifest_file.write_text(json.dumps(MANIFEST))
     assert run.config() == config
-    assert run.manifest() == {"seed": 3}
+    assert run.manifest() == MANIFEST
+    assert run.data_name() == "mnist"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]"])
+def without(table, name):
+    return {key: value for key, value in table.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "{}"),
+        *(json.dumps(without(MANIFEST, name)) for name in MANIFEST),
+        *(json.dumps({**MANIFEST, "data": without(DATA, name)}) for name in DATA),
+        json.dumps({**MANIFEST, "data": []}),
+        json.dumps({**MANIFEST, "sessions": [1]}),
+    ],
+)
 def test_a_damaged_manifest_is_said(run, content):
+    run.config_file.write_text(Config().to_toml())
     run.manifest_file.write_text(content)
-    with pytest.raises(RunError, match=r"manifest\.json is damaged"):
-        run.manifest()
+    for read in (run.manifest, run.data_name):
+        with pytest.raises(RunError, match=r"manifest\.json is damaged"):
+            read()
 
 
-def test_what_is_no_run_directory_is_said(tmp_path):
+def test_a_model_that_a_killed_run_has_moved_away_is_found(run):
+    run.config_file.write_text(Config().to_toml())
+    with pytest.raises(RunError, match="no epoch is finished"):
+        find_model(str(run.path))
+    for name in ("best.old", "best"):
+        (run.best.parent / name).mkdir(parents=True)
+        (run.best.parent / name / "config.json").touch()
+        assert find_model(str(run.path)) == run.best.parent / name
+
+
+def test_what_is_no_run_directory_is_said_without_a_walk_through_it(tmp_path, monkeypatch):
+    def walk(*_):
+        raise AssertionError("it may be a whole home directory")
+
+    monkeypatch.setattr(Path, "rglob", walk)
     for read in (RunDirectory(tmp_path).config, RunDirectory(tmp_path).manifest):
         with pytest.raises(RunError, match="not a run directory"):
             read()

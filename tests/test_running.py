@@ -18,7 +18,7 @@ from digitvae.checkpoint import load_model, load_state
 from digitvae.config import load_recipe
 from digitvae.data import Digits, Splits
 from digitvae.errors import RunError, TrainingDivergedError
-from digitvae.rundir import RunDirectory
+from digitvae.rundir import RunDirectory, find_model
 from digitvae.running import AT_ONCE, Watcher, resume_run, stop_on_signals, train_run
 
 SETTINGS = ["encoder=[32]", "decoder=[32]", "batch_size=64", "data.name=mnist-5k", "precision=float32"]
@@ -174,9 +174,21 @@ def test_what_is_there_is_never_overwritten_unasked(few, tmp_path):
     train_run(config, few, tmp_path / "run", overwrite=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match="not a run directory"):
-        train_run(config, few, tmp_path / "mine", overwrite=True)
+    for content in (None, "baseURL = 'https://example.org/'\n", "", config.to_toml()):  # a site's, or a recipe alone
+        if content is not None:
+            (tmp_path / "mine" / "config.toml").write_text(content)
+        with pytest.raises(RunError, match="not a run directory"):
+            train_run(config, few, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_model_that_was_moved_away_when_the_run_was_killed_is_put_back(few, tmp_path):
+    run = train_run(recipe("epochs=1"), few, tmp_path / "run").run
+    old = run.best.rename(run.best.with_name("best.old"))
+    load_model(find_model(str(run.path)))
+    resume_run(run.path, few)
+    load_model(run.best)
+    assert not old.exists()
 
 
 @pytest.mark.parametrize("left", [["config.toml.part"], ["config.toml"], ["config.toml", "manifest.json"]])

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow  # each command is started twice
 
 COMMANDS = {
     "generate": ["generate", "-n", "30", "--seed", "3", "-o", "out"],
+    "shards": ["generate", "-n", "3500", "--shards", "2", "--hands", "7", "--seed", "3", "-o", "out"],
     "write": ["write", "2026-11-23", "7", "--seed", "3", "-o", "out.png", "--boxes", "boxes.json"],
     "outlines": ["write", "42", "-o", "out.svg"],
     "numbers": ["dataset", "numbers", "-n", "12", "--hands", "3", "--effects", "noise,paper", "-o", "out"],
@@ -21,6 +22,7 @@ COMMANDS = {
     "restore": ["restore", "in/7/a.png", "--mask", "left", "-n", "2", "-o", "out.npz"],
     "score": ["score", "in", "--out", "out.csv"],
     "onnx": ["export", "map", "--onnx", "out", "--data", "mnist-5k"],
+    "int8": ["export", "map", "--onnx", "out", "--data", "mnist-5k", "--quantize", "int8"],
     "map": ["explore", "runs/tiny", "--export", "out"],
 }
 CLOCKS = {"seconds"}

@@ -144,13 +144,15 @@ def test_the_card_says_how_to_make_it_again(tmp_path, wanted):
 
 def test_the_command_line_verifies_what_it_wrote(tmp_path, studio_folder):
     arguments = ["dataset", "numbers", "-n", "12", "--hands", "2", "--model", str(studio_folder), "--verify"]
-    done = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "x")])
+    out = tmp_path / "x[final]"
+    done = CliRunner().invoke(app, [*arguments, "-o", str(out)])
     assert done.exit_code == 0, done.output
     said = " ".join(done.stderr.split())
-    assert "12 numbers (12 train)" in said
+    assert "12 numbers (12 train): " in said
+    assert "x[final]" in said
     assert "fewer than three hands, all numbers are for training" in said
     assert "texts and boxes of 12 numbers agree" in said
-    assert "With fewer than three hands" in (tmp_path / "x" / "README.md").read_text()
+    assert "With fewer than three hands" in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

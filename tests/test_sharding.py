@@ -78,6 +78,22 @@ def test_a_stopped_set_goes_on_and_what_is_there_is_not_made_again(one_file, tmp
     assert files[0].stat().st_mtime_ns == before[files[0]][0]
 
 
+def test_what_a_killed_process_has_left_is_taken_away(tmp_path):
+    out = tmp_path / "shards"
+    out.mkdir()
+    (out / ".digits-00000-of-00001.parquet.0123abcd.part").write_bytes(b"half a shard")
+    arguments = ["generate", "-n", "20", "--shards", "1", "-o", str(out)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == [".shards.json", "digits-00000-of-00001.parquet"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_a_damaged_plan_is_said(content, tmp_path):
+    (tmp_path / ".shards.json").write_bytes(content)
+    with pytest.raises(RunError, match="cannot be read"):
+        Shards(tmp_path, 20, 1).claim({})
+
+
 def test_another_set_is_not_mixed_in(tmp_path):
     out = tmp_path / "shards"
     assert CliRunner().invoke(app, [*ARGUMENTS, "--shards", "3", "-o", str(out)]).exit_code == 0

@@ -10,6 +10,7 @@ from digitvae.evaluation.hands import consistency
 from digitvae.evaluation.sequences import verify
 from digitvae.morphometry import measure
 from digitvae.reading import frozen, read_digits
+from digitvae.rundir import PRETRAINED
 from digitvae.sequences import NumberSet, write_numbers
 from digitvae.studio import Studio
 from digitvae.styling import Knobs, edit_images, edit_styles, mix
@@ -73,6 +74,16 @@ def test_an_edit_to_what_there_is_changes_next_to_nothing(studio, real):
     assert np.abs(edited.images.astype(int) - real.images).mean() <= 1
 
 
+def test_an_edit_can_be_taken_back(studio, real):
+    """Not by construction, as the edit to what there is: the way back starts from what the first edit drew."""
+    slant, knobs = measure(real.images).slant, Knobs.load(studio)
+    there = edit_images(studio, knobs, real.images, real.labels, {"slant": np.minimum(slant + 10, 60)}).images
+    back = edit_images(studio, knobs, there, real.labels, {"slant": slant}).images
+    moved, left = (np.abs(images.astype(int) - real.images).mean() for images in (there, back))
+    assert left < moved
+    assert np.corrcoef(measure(back).slant, slant)[0, 1] ** 2 > 0.85
+
+
 def test_hands_are_consistent_but_do_not_repeat_themselves(studio):
     hands, labels = np.repeat(np.arange(80), 20), np.tile(np.arange(10), 160)
     images = np.concatenate([batch.images for batch in studio.listed(hands, labels)])
@@ -105,6 +116,10 @@ def test_written_numbers_can_be_read(tmp_path):
     """Cut out of their lines by their boxes, fitted anew and read."""
     write_numbers(NumberSet(40, "[0-9]{6}", hands=10), tmp_path / "numbers")
     assert verify(tmp_path / "numbers", "png").share > 0.97
+
+
+def test_all_shipped_weights_are_small():
+    assert sum(file.stat().st_size for file in PRETRAINED.rglob("*") if file.is_file()) < 25_000_000
 
 
 def test_drawing_does_not_wait_for_torch(tmp_path):

@@ -1,5 +1,6 @@
 """Drawing without torch: the same digits as with it, the same bytes for the same seed, whoever draws which chunk."""
 
+import os
 import shutil
 from itertools import pairwise
 
@@ -119,6 +120,18 @@ def test_folders_that_cannot_draw_are_refused(studio_folder, tmp_path):
         (broken / name).write_bytes(b"torn")
         with pytest.raises(RunError, match=problem):
             _ = Studio(broken).hands
+    content = bytearray((studio_folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1  # within a weight
+    shutil.copytree(studio_folder, tmp_path / "changed")
+    (tmp_path / "changed" / "model.safetensors").write_bytes(content)
+    with pytest.raises(RunError, match="does not match its checksum"):
+        Studio(tmp_path / "changed")
+
+
+def test_it_takes_the_cores_that_it_may_use(studio_folder, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    assert Studio(studio_folder).threads == 1
+    assert Studio(studio_folder, threads=2).threads == 2
 
 
 def test_weights_that_are_alike_stay_apart(tmp_path):

@@ -1,6 +1,9 @@
 """Texts of every pattern match it and can be written; what cannot be is refused in one sentence."""
 
+import os
 import re
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -44,6 +47,22 @@ def test_open_repeats_are_short_and_fit_the_line():
     found = list(texts(r"[0-9]+,[0-9]+,[0-9]+\.[0-9]+", 2000))
     assert max(map(len, found)) <= 4 * OPEN_REPEATS + 3
     assert {len(text) for text in texts(r"\d{1,20}", 2000)} == set(range(1, 21))  # what is said to end is not cut
+
+
+@pytest.mark.parametrize("pattern", [r"\w{4}", "....", "[^5]{8}", r"\W\S|[a-z0-9]"])
+def test_classes_hold_what_can_be_written_alone(pattern):
+    """Else most of their texts would have letters, and be given up as impossible midway."""
+    assert len(set(texts(pattern, 2000))) > 30
+
+
+def test_texts_do_not_depend_on_how_a_process_hashes():
+    code = "from digitvae.texts import texts; print(list(texts(r'[^5]{9}[^a\\d]\\W\\D', 20)))"
+    said = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        for seed in ("1", "2")
+    ]
+    assert said[0].returncode == 0, said[0].stderr
+    assert said[0].stdout == said[1].stdout
 
 
 def test_texts_repeat_and_can_be_made_apart():

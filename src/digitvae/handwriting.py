@@ -126,7 +126,8 @@ def write(
         temperature: How much the digits of a hand differ each time; 0 writes each digit one way.
 
     Raises:
-        InputError: If a text is empty, too long or has a character that cannot be written, or a number is out of range.
+        InputError: If a text is empty, too long or has a character that cannot be written, a number is out of range, or
+            a line would have too many pixels.
 
     >>> line = next(write(Studio.load(), ["1,024.50"], hands=[42]))
     >>> line.ink.dtype, len(line.boxes)
@@ -139,9 +140,7 @@ def write(
     check_temperature(temperature)
     longest = max((len(text) for text in texts), default=0)
     if longest * height**2 > _MAX_PIXELS:
-        raise InputError(
-            f"A line of {longest:,} digits of {height} pixels is too large for a picture; lower the height."
-        )
+        raise _too_large(longest, height)
     for text in texts:
         check_text(text)
     for start in range(0, len(texts), _TOGETHER):
@@ -172,6 +171,12 @@ def _written(
         digits = drawn[start : start + len(own)]
         start += len(own)
         yield _set(text, number, digits, pen_of(studio, number), height, rng)
+
+
+def _too_large(characters: int, height: int) -> InputError:
+    return InputError(
+        f"A line of {characters:,} digits of {height} pixels is too large for a picture; lower the height."
+    )
 
 
 def page(lines: Sequence[Line]) -> Line:
@@ -268,7 +273,10 @@ def _set(text: str, number: int, digits: npt.NDArray[Any], pen: Pen, height: int
     tops = [low + len(ink) for _, ink, _, low in placed]
     lows = [low for *_, low in placed]
     top, bottom = max(*tops, height), min(*lows, 0.0)
-    canvas = np.zeros((int(np.ceil(top - bottom)) + 2 * margin, round(cursor) + 2 * margin), np.uint8)
+    shape = int(np.ceil(top - bottom)) + 2 * margin, round(cursor) + 2 * margin
+    if shape[0] * shape[1] > _MAX_PIXELS:  # a line that rises is higher than its digits
+        raise _too_large(len(text), height)
+    canvas = np.zeros(shape, np.uint8)
     boxes = []
     for character, ink, left, low in placed:
         row = margin + round(top - low - len(ink))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from digitvae.checkpoint import load_model, save_model
+from digitvae.checkpoint import facts_of, is_described, load_model, save_model
 from digitvae.config import Config
 from digitvae.errors import InputError, RunError
 from digitvae.models.vae import VAE
-from digitvae.rundir import find_model
+from digitvae.rundir import find_model, is_data
 
 MNIST = ("mnist", "mnist-5k")
 
@@ -39,19 +41,24 @@ def from_pretrained(name: str | Path) -> VAE:
 def save_pretrained(model: VAE, folder: str | Path, recipe: Config | None = None, card: str = "") -> Path:
     """Write a new model folder: ``config.json``, ``model.safetensors`` (float32) and ``README.md``.
 
-    The layout is what the Hugging Face Hub shows as a model; `from_pretrained` and every command read it.
+    The layout is what the Hugging Face Hub shows as a model; `from_pretrained` and every command read it. What the
+    folder that a model was read from says of its training digits is written too, and, if its weights are still the
+    same, the scores of real digits. Files that a model draws with (``draw.onnx``, ``style.onnx``, ``knobs.npz``,
+    ``hands.npz``) are not: ``digitvae export FOLDER -o NEW`` makes them.
 
     Args:
-        model: The model.
+        model: The model, of images. ``model_`` of a ``DigitVAE`` is one where that was fitted to images; its recipe is
+            then ``config_``.
         folder: Where; the folder is made, and must not exist.
         recipe: What it was trained with; the model's own ``recipe`` where left out.
-        card: What ``README.md`` says below its header; the recipe's name and what it is for where left out.
+        card: What ``README.md`` says below its header; the recipe, what it is for, and the training digits, as far as
+            they are known, where left out.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: If the model knows no recipe and none is given.
+        InputError: If the model knows no recipe and none is given, or it is another model than the recipe describes.
         RunError: If the folder exists, or cannot be written.
 
     >>> import tempfile
@@ -64,10 +71,19 @@ def save_pretrained(model: VAE, folder: str | Path, recipe: Config | None = None
     recipe = recipe or model.recipe
     if recipe is None:
         raise InputError("This model was not read from a model folder; give the recipe that it was trained with.")
+    if not is_described(model, recipe):
+        raise InputError(
+            "The recipe describes another model, so this one could not be read again; give the recipe that it was "
+            "trained with. (A DigitVAE that was fitted to other rows than images in [0, 1] has none: pickle it.)"
+        )
     if folder.exists():
         raise RunError(f"{folder} exists; name another folder.")
-    text = card or f"# digitvae model: recipe `{recipe.recipe}`\n\n{recipe.description}\n"
-    save_model(folder, model, recipe, card_header(recipe.data.name) + text)
+    facts = facts_of(model)
+    name, text = recipe.data.name, f"# digitvae model: recipe `{recipe.recipe}`\n\n{recipe.description}\n"
+    if is_data(facts.get("data")):
+        name = facts["data"]["name"]
+        text += f"\n{card_data(facts['data'], recipe.training.seed)}\n"
+    save_model(folder, model, recipe, card_header(name) + (card or text), facts)
     return folder
 
 
@@ -131,3 +147,12 @@ def card_header(data: str) -> str:
     lines += ["datasets:", "- ylecun/mnist"] * (data in MNIST)
     lines += ["tags:", "- variational-autoencoder", "- handwritten-digits", *["- mnist"] * (data in MNIST), "---"]
     return "\n".join(lines) + "\n"
+
+
+def card_data(data: Mapping[str, Any], seed: int) -> str:
+    """What a model card says of the digits that a model was trained on; `data` is that of a run's manifest."""
+    notes = "".join(f" {note}" for note in data["notes"])
+    return (
+        f"- **Data**: {data['caption']}; SHA-256 `{data['sha256']}`.{notes}\n"
+        f"- **Trained on** {data['training']:,} digits, **validated on** {data['validation']:,}; seed {seed}."
+    )

@@ -11,12 +11,17 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from digitvae.errors import RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+LONGEST_WAIT = timedelta(hours=12)
+"""How long processes wait for each other. Whoever is done first with its part of an evaluation may wait for hours. One
+that dies is noticed at once, by its closed connection."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ ALONE = Team()
 def joined() -> Iterator[Team]:
     """The team of processes that ``torchrun`` has started, while it lasts; without it, this process alone.
 
+    They speak by gloo on processors and by nccl on GPUs; with nccl, no run was ever tried.
+
     Raises:
         RunError: If the processes do not find each other, or are more than the machine's GPUs.
     """
@@ -144,7 +151,7 @@ def joined() -> Iterator[Team]:
     if on_gpus:
         torch.cuda.set_device(local)
     try:
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=LONGEST_WAIT)
     except (RuntimeError, ValueError) as error:
         raise RunError(f"The processes do not find each other ({error}); start them with torchrun.") from error
     try:

@@ -14,6 +14,9 @@ from digitvae.errors import ConfigError, RunError
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Where the models lie that come with the package."""
 
+DATA: dict[str, type] = {"name": str, "sha256": str, "caption": str, "notes": list, "training": int, "validation": int}
+"""What a manifest says of the digits, and of which type it is."""
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -74,17 +77,28 @@ class RunDirectory:
 
         That is a recipe of ours, or a half-written one, which nothing else is called.
         """
-        found = {path.name for path in self.path.rglob("*") if not path.is_dir()}
         recipe, manifest, state = (file.name for file in (self.config_file, self.manifest_file, self.state_file))
-        if found == {f"{recipe}.part"}:
-            return True
-        if recipe not in found or not found <= {recipe, manifest, f"{manifest}.part", f"{state}.part"}:
+        if not self.config_file.is_file():
+            return (self.path / f"{recipe}.part").is_file() and self._holds_only({f"{recipe}.part"})
+        return self._has_recipe() and self._holds_only({recipe, manifest, f"{manifest}.part", f"{state}.part"})
+
+    def is_ours(self) -> bool:
+        """Whether it is a run, and not a folder of something else that has a ``config.toml`` too."""
+        try:
+            return self._has_recipe() and (self.state_file.is_file() or bool(self.manifest()))
+        except RunError:
             return False
+
+    def _has_recipe(self) -> bool:
         try:
             load_recipe(str(self.config_file))
         except ConfigError:
             return False
         return True
+
+    def _holds_only(self, names: set[str]) -> bool:
+        """Whether all files have one of these names; it looks no further than to the first that has not."""
+        return all(path.is_dir() or path.name in names for path in self.path.rglob("*"))
 
     def config(self) -> Config:
         """The recipe of the run.
@@ -99,7 +113,7 @@ class RunDirectory:
         return load_recipe(str(self.config_file))
 
     def manifest(self) -> dict[str, Any]:
-        """The facts that make the run repeatable.
+        """The facts that make the run repeatable: ``data`` (see `DATA`), ``seed``, ``sessions`` and others.
 
         Raises:
             RunError: If the file is missing or damaged.
@@ -110,7 +124,13 @@ class RunDirectory:
             raise RunError(f"{self.path} is not a run directory: it has no manifest.json.") from error
         except (ValueError, RecursionError) as error:
             raise RunError(f"{self.manifest_file} is damaged; train again.") from error
-        if not isinstance(content, dict):
+        if not (
+            isinstance(content, dict)
+            and isinstance(content.get("seed"), int)
+            and isinstance(content.get("sessions"), list)
+            and all(isinstance(session, dict) for session in content["sessions"])
+            and is_data(content.get("data"))
+        ):
             raise RunError(f"{self.manifest_file} is damaged; train again.")
         return content
 
@@ -178,6 +198,11 @@ class RunDirectory:
             os.fsync(file.fileno())
 
 
+def is_data(value: object) -> bool:
+    """Whether it is what a manifest says of the digits."""
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in DATA.items())
+
+
 def shipped_models() -> list[str]:
     """Names of the models that come with the package, sorted."""
     return sorted(folder.parent.name for folder in PRETRAINED.glob("*/config.json"))
@@ -194,9 +219,11 @@ def find_model(name: str) -> Path:
     path = Path(name)
     run = RunDirectory(path)
     if run.config_file.is_file():
-        if not (run.best / "config.json").is_file():
-            raise RunError(f"{path} has no model yet: no epoch is finished.")
-        return run.best
+        # A run that was killed while it put a new model in the place of the old one has left that beside.
+        for folder in (run.best, run.best.with_name(f"{run.best.name}.old")):
+            if (folder / "config.json").is_file():
+                return folder
+        raise RunError(f"{path} has no model yet: no epoch is finished.")
     if (path / "config.json").is_file():
         return path
     if name in shipped_models():

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from digitvae.checkpoint import load_state, save_model, save_state
+from digitvae.checkpoint import load_state, put_back, save_model, save_state
 from digitvae.config import Config
 from digitvae.data import Splits
 from digitvae.errors import RunError
-from digitvae.hub import card_header
+from digitvae.hub import card_data, card_header
 from digitvae.machine import machine_facts
 from digitvae.processes import ALONE, Team
 from digitvae.rundir import RunDirectory, write_aside
@@ -85,7 +85,7 @@ def train_run(
         config: The recipe.
         splits: Digits to train on and to validate with.
         out: The run directory to make.
-        overwrite: Remove a run that is there already.
+        overwrite: Remove a run that is there already; never a folder of something else.
         stop: Asked after each step; where it answers True, the run is saved as it stands and left.
         watcher: Told what happens.
         team: The processes that train together; the one that leads writes the files.
@@ -155,17 +155,19 @@ def resume_run(
     tensors, facts = load_state(run.state_file)
     if epochs is not None and epochs != config.training.epochs:
         config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
-        if epochs <= facts["epoch"]:
-            raise RunError(f"{out} has {facts['epoch']} epochs already; --epochs must be more than that.")
-        facts["schedule_start"] = facts["epoch"]
-        watcher.said(
-            f"The plan is now {epochs} epochs: from epoch {facts['epoch'] + 1} on a new learning-rate schedule runs."
-        )
+        done = facts.get("epoch")
+        if not isinstance(done, int):
+            raise RunError(f"{run.state_file} is damaged; restore it from a copy or train again.")
+        if epochs <= done:
+            raise RunError(f"{out} has {done} epochs already; --epochs must be more than that.")
+        facts["schedule_start"] = done
+        watcher.said(f"The plan is now {epochs} epochs: from epoch {done + 1} on a new learning-rate schedule runs.")
     splits = _trained_on(config, splits)
     trainer = _trainer(config, splits, team)
     trainer.load_state(tensors, facts)
     team.wait()  # all have read what is now written anew
     if team.leads:
+        put_back(run.best)
         run.keep_metrics_to(trainer.progress.epoch)
         if config != run.config():  # the state first: a plan without it would begin its schedule at epoch 0
             save_state(run.state_file, *trainer.state())
@@ -200,7 +202,7 @@ def prepare_directory(out: Path, overwrite: bool) -> None:
                 raise RunError(
                     f"{out} exists; name another --out, go on with it (--resume), or replace it (--overwrite)."
                 )
-            if not run.config_file.is_file() and not run.is_barren():
+            if not run.is_ours() and not run.is_barren():
                 raise RunError(f"{out} is not a run directory, so it is not overwritten; name another --out.")
             shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -327,13 +329,11 @@ def _add_metrics(run: RunDirectory, record: dict[str, Any]) -> None:
 def model_card(config: Config, manifest: dict[str, Any], record: dict[str, Any]) -> str:
     """The README of a model folder: what it is, its data, its measures, its limits and terms."""
     data, validation = manifest["data"], record["validation"]
-    notes = "".join(f" {note}" for note in data["notes"])
     return f"""{card_header(data["name"])}# digitvae model: recipe `{config.recipe}`, epoch {record["epoch"]}
 
 {config.description} A VAE for 28 x 28 images of handwritten digits with {config.model.latent_dim} latent dimensions.
 
-- **Data**: {data["caption"]}; SHA-256 `{data["sha256"]}`.{notes}
-- **Trained on** {data["training"]:,} digits, **validated on** {data["validation"]:,}; seed {manifest["seed"]}.
+{card_data(data, manifest["seed"])}
 - **Validation**, nats per image, binarization `{config.data.binarization}`: loss {validation["loss"]:.2f},
   rate {validation["rate"]:.2f}, distortion {validation["distortion"]:.2f} (one code per image).
 - **Limits**: it knows single, centred, light-on-dark digits fitted as MNIST was made, and nothing else. Generated

@@ -87,7 +87,7 @@ class Shards:
         if path.exists():
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 raise RunError(f"{path} cannot be read ({error}); name another folder.") from error
             if found != content:
                 other = [key for key in content if not isinstance(found, dict) or found.get(key) != content[key]]
@@ -109,7 +109,12 @@ class Shards:
         Raises:
             RunError: If it cannot be written.
         """
-        with open_sink(self.file(shard), FORMAT, self.size(shard), side=side) as sink:
+        file = self.file(shard)
+        # What a process that was killed has left of it. Only the one whose turn it is does this, so that nobody takes
+        # away what another is writing.
+        for left in self.folder.glob(f".{file.name}.*.part"):
+            left.unlink(missing_ok=True)
+        with open_sink(file, FORMAT, self.size(shard), side=side) as sink:
             for batch in batches:
                 sink.add(finish(batch), batch.labels, batch.hands)
 

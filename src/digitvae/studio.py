@@ -8,8 +8,8 @@ digits come out whoever draws which chunk, and memory does not grow with their n
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from digitvae.data.files import cores
 from digitvae.data.formats import read_arrays
 from digitvae.errors import DataError, InputError, RunError
 from digitvae.models.hands import Hands
@@ -82,7 +83,7 @@ class Studio:
 
     Args:
         folder: The model folder.
-        threads: Processor threads; all there are where 0.
+        threads: Processor threads; as many as there are cores for this process where 0.
 
     Raises:
         RunError: If the folder cannot draw, or is damaged.
@@ -94,7 +95,7 @@ class Studio:
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.folder = folder
-        self.threads = threads or (os.cpu_count() or 1)
+        self.threads = threads or cores()
         self._drawing = _session(folder / "draw.onnx", self.threads)
         self._styling: InferenceSession | None = None
         self._guests: list[Floats] = []
@@ -127,11 +128,7 @@ class Studio:
         Raises:
             RunError: If that file is missing or damaged.
         """
-        path = self.folder / "config.json"
-        try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise _damaged_part(path) from error
+        return _sha256_of(self.folder)
 
     def draw(self, noise: Floats, labels: Integers | Floats) -> Images:
         """Draw digits.
@@ -357,6 +354,23 @@ def read_part(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np
     return arrays
 
 
+def _sha256_of(folder: Path) -> str:
+    path = folder / "config.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged_part(path) from error
+
+
+def _digest(weights: Mapping[str, npt.NDArray[Any]]) -> str:
+    """What `digitvae.checkpoint` writes into ``config.json``, without PyTorch."""
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(f"{name}{array.shape}torch.{array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
 def _damaged_part(path: Path) -> RunError:
     return RunError(f"{path} is missing or damaged; install digitvae again, or export the model anew.")
 
@@ -372,11 +386,15 @@ def _session(path: Path, threads: int) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    file = path.parent / "model.safetensors"
     try:
-        kept = load_file(path.parent / "model.safetensors").items()
-        weights = {f"model.{k}": w.astype(np.float32) for k, w in kept if k.startswith(_WEIGHTS[path.name])}
+        kept = load_file(file)
+        weights = {f"model.{k}": w.astype(np.float32) for k, w in kept.items() if k.startswith(_WEIGHTS[path.name])}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
         options.add_external_initializers(list(weights), values)
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds of exception, none with a common base
         raise RunError(f"{path} is damaged; install digitvae again, or export the model anew.") from error
+    if _digest(kept) != _sha256_of(path.parent):
+        raise RunError(f"{file} does not match its checksum; install digitvae again, or export the model anew.")
+    return session

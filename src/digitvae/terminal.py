@@ -13,9 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from digitvae.config import Config
-from digitvae.evaluation.density import CONVERGED
 from digitvae.evaluation.scoring import Scores, in_words
-from digitvae.evaluation.suite import BASELINE
+from digitvae.evaluation.suite import BASELINE, how
 from digitvae.running import Watcher
 
 
@@ -94,33 +93,11 @@ def measures_table(content: Mapping[str, Any]) -> Table:
             spread = "" if measure["spread"] is None else written(measure["spread"], measure["unit"])
             value = written(measure["value"], measure["unit"])
             table.add_row(measure["name"], value, spread, measure["over"], f"{measure['n']:,}", how(measure))
+        if "note" in section:
+            table.add_row("not measured", "", "", "", "", escape(section["note"]))
         if verdict := section.get("copy_audit"):
             table.add_row("copy audit", "passed" if verdict["passed"] else f"failed: {'; '.join(verdict['why'])}")
     return table
-
-
-def how(measure: Mapping[str, Any]) -> str:
-    """What a reader of a measure must know beside it, in a few words; empty where there is nothing.
-
-    >>> how({"settings": {"points": 46368, "change": 0.2, "shifts": 2, "spread_over_shifts": 0.01}})
-    '46,368 points, 2 shifts ± 0.01 nats, last change +0.20: not converged'
-    """
-    settings = measure["settings"]
-    said = []
-    if "points" in settings:
-        said.append(f"{settings['points']:,} points")
-    if "spread_over_shifts" in settings:
-        said.append(f"{settings['shifts']} shifts ± {settings['spread_over_shifts']:.2f} nats")
-    if "change" in settings:
-        converged = "" if abs(settings["change"]) < CONVERGED else ": not converged"
-        said.append(f"last change {settings['change']:+.2f}{converged}")
-    if "error" in settings:
-        said.append(f"± {100 * settings['error']:.2f} points (95 %)")
-    if "labelled_by" in settings:
-        said.append(f"labelled by the {settings['labelled_by']}")
-    if "counts" in settings:
-        said.append("of each: " + " ".join(map(str, settings["counts"])))
-    return ", ".join(said)
 
 
 @contextlib.contextmanager

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from digitvae.errors import InputError
-from digitvae.handwriting import CHARACTERS
+from digitvae.handwriting import CHARACTERS, DIGITS
 from digitvae.studio import stream
 
 if TYPE_CHECKING:
@@ -92,7 +93,29 @@ def _maker(source: random.Random) -> Xeger:
     from rstr.xeger import Xeger
 
     class Short(Xeger):
-        """The library repeats up to a hundred times, so that hardly a text with two open repeats would fit a line."""
+        """Texts that fit a line, of what can be written.
+
+        The library repeats up to a hundred times, so that hardly a text with two open repeats would fit. It draws from
+        all that can be printed, so that hardly a text of `....` could be written, and keeps some of that in sets,
+        whose order, and so the texts of a seed, differs from process to process.
+        """
+
+        def __init__(self, source: random.Random) -> None:
+            signs = "".join(character for character in CHARACTERS if character not in DIGITS)
+            super().__init__(source, printable=CHARACTERS, nondigits=signs, nonword=signs)
+            others = {"not_literal": lambda code: self._one_of(CHARACTERS.replace(chr(code), ""))}
+            self._cases = {**self._cases, **others}
+
+        def _one_of(self, characters: Iterable[str]) -> str:
+            # Where none of them can be written, another branch of the expression may do: the text is drawn anew.
+            return self._random.choice([each for each in characters if each in CHARACTERS] or ["\0"])
+
+        def _handle_in(self, value: Any) -> str:
+            named = list(chain.from_iterable(self._handle_state(state) for state in value))
+            if named[0] is not False:  # which stands for the ^ of [^...]
+                return self._one_of(named)
+            refused = set(named[1:])
+            return self._one_of(character for character in CHARACTERS if character not in refused)
 
         def _handle_repeat(self, start_range: int, end_range: int, value: Any) -> str:
             most = end_range if end_range <= LONGEST else max(start_range, OPEN_REPEATS)

@@ -30,7 +30,7 @@ from digitvae.optimization import (
     schedule,
 )
 from digitvae.processes import ALONE, Team
-from digitvae.validation import Sums, evaluate_terms
+from digitvae.validation import Sums, evaluate_terms, share_statistics
 
 STREAMS = ("shuffle", "latent", "binarization", "augmentation", "lattice", "dropout")
 """Random streams that training draws from; initial weights and validation noise have seeds of their own."""
@@ -184,6 +184,8 @@ class Trainer:
                     return False
         finally:
             progress.epoch_seconds += time.perf_counter() - began
+        for model in dict.fromkeys((self.model, self.trained_model)):  # in the same order in all processes
+            share_statistics(model, self.team)
         progress.epoch += 1
         progress.step = 0
         return True
@@ -308,18 +310,12 @@ class Trainer:
         same function as in training. The loss has the recipe's beta, without its warm-up.
         """
         settings = self.config.training
-        seed = stream_seed(settings.seed, "validation")
-        if settings.objective == "elbo":
-            return evaluate_terms(
-                self.trained_model,
-                self.validation_images,
-                settings.beta,
-                seed,
-                label=self.validation_labels,
-                team=self.team,
-            )
-        u = self._lattice(max(settings.lattice), torch.Generator(self.device).manual_seed(seed))
-        return evaluate_terms(self.trained_model, self.validation_images, settings.beta, seed, 2000, u, team=self.team)
+        seed, batch = stream_seed(settings.seed, "validation"), 500
+        u: Tensor | None = None
+        if settings.objective == "quadrature":
+            batch, u = 2000, self._lattice(max(settings.lattice), torch.Generator(self.device).manual_seed(seed))
+        images, label = self.validation_images, self.validation_labels
+        return evaluate_terms(self.trained_model, images, settings.beta, seed, batch, u, label, self.team)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that is needed to go on bit for bit: tensors and JSON facts."""
@@ -362,7 +358,11 @@ class Trainer:
                 if kept.shape != generator.get_state().shape:
                     raise RunError(f"The run is of another kind of device than {self.device.type}: go on there.")
                 generator.set_state(kept)
-            self.progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
+            progress = Progress(**{**facts, "sums": Sums(**facts["sums"])})
+            numbers = (*vars(progress.sums).values(), *(v for k, v in vars(progress).items() if k != "sums"))
+            if not all(isinstance(each, int | float) for each in numbers):
+                raise TypeError("Progress is kept as numbers.")
+            self.progress = progress
             self.order = tensors["order"] if self.progress.step else self.order
         except RunError:
             raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from digitvae.images import unit_range
 from digitvae.models.vae import VAE
@@ -33,6 +33,16 @@ class Sums:
     def means(self) -> dict[str, float]:
         """Means per image, in nats."""
         return {name: getattr(self, name) / self.images for name in ("loss", "rate", "distortion")}
+
+
+def share_statistics(model: nn.Module, team: Team) -> None:
+    """Give all processes the mean of the running statistics of batch normalisation, which each keeps of its own parts
+    of batches: so that they validate, and one of them saves, the same model."""
+    layers = [part for part in model.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    kept = [each for layer in layers for each in (layer.running_mean, layer.running_var) if each is not None]
+    team.add_up(kept)
+    for each in kept:
+        each.div_(team.size)
 
 
 def evaluate_terms(

@@ -1,7 +1,7 @@
 """What the tables of speed are computed with, on cases done by hand."""
 
 from benchmarks.matrix_share import operations
-from benchmarks.peers import loss_at
+from benchmarks.peers import loss_at, written
 
 from digitvae.config import Config, load_recipe
 
@@ -12,6 +12,12 @@ def test_the_loss_at_a_time_is_that_of_the_last_epoch_that_ended_in_it():
     assert loss_at(LINES, 60) == 141
     assert loss_at(LINES, 600) == 50
     assert loss_at(LINES, 10) is None
+
+
+def test_a_loss_that_took_longer_than_its_time_says_so():
+    assert written(131.254, 60, 59.1) == "131.25"
+    assert written(131.254, 60, 61.3) == "131.25 (after 61 s)"
+    assert written(None, 60, 0) == "-"
 
 
 def test_operations_of_a_step_by_hand():

@@ -138,3 +138,19 @@ def test_refusals_are_told_together(few):
         fitting.result()
     with pytest.raises(DataError, match="no images"):
         Fitting("nothing").result()
+
+
+@pytest.mark.parametrize("several", [1, 2])
+def test_of_a_hundred_one_may_seem_to_hold_several_digits(few, several):
+    """As one in a thousand real digits does, whose strokes broke: it must not spoil a large set."""
+    one, row = enlarged(few.images[0], 2), np.hstack(few.images[:3]).repeat(3, 0).repeat(3, 1)
+    fitting = Fitting("my folder")
+    for place in range(100):
+        fitting.add(row if place < several else one, f"{place}.png")
+    if several > 1:
+        with pytest.raises(DataError, match=r"2 of the 100 pictures .* the first: 0\.png holds several digits"):
+            fitting.result()
+    else:
+        images, notes = fitting.result()
+        assert images.shape == (100, 28, 28)
+        assert notes[-1].startswith("1 of 100 images look like several digits")

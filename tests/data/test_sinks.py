@@ -3,11 +3,14 @@
 import csv
 import errno
 import json
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from digitvae.data import load_digits, load_splits, read_idx, read_npz, read_parquet
+from digitvae.data.files import aside_of
 from digitvae.data.sinks import FORMATS, open_sink
 from digitvae.errors import InputError, RunError
 
@@ -147,6 +150,61 @@ def test_nothing_is_overwritten_unasked(tmp_path, kind):
         images, labels, _ = digits(7)
         sink.add(images, labels)
     assert content(tmp_path / "x")
+
+
+OTHERS = {
+    "class folders": ["0/a.png", "7/b.png"],
+    "class folders, numbered": ["0/000000.png", "7/000001.png"],
+    "class folders with a list": ["0/000000.png", "7/photograph.png", "labels.csv"],
+    "a picture called as a class": ["7", "labels.csv"],
+    "MNIST as it is downloaded": ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"],
+    "MNIST and notes": ["train-images-idx3-ubyte", "train-notes"],
+}
+"""Folders that are nearly what a sink writes, and somebody's own."""
+
+
+@pytest.mark.parametrize("names", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("kind", ["png", "idx"])
+def test_folders_of_ones_own_are_never_overwritten(tmp_path, kind, names):
+    for name in names:
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_text("mine")
+    before = content(tmp_path / "x")
+    with pytest.raises(RunError, match="other things"):
+        open_sink(tmp_path / "x", kind, 7, overwrite=True)
+    assert content(tmp_path / "x") == before
+
+
+@pytest.mark.parametrize("kind", ["png", "idx"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_drawn(tmp_path, kind):
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(RunError, match="is a file"):
+        open_sink(tmp_path / "x", kind, 7, overwrite=True)
+    assert (tmp_path / "x").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", [".", "/", "..", "x/.."])
+def test_what_has_no_name_of_its_own_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match=r"no name of its own|other things"):
+        open_sink(path, "png", 7, overwrite=True)
+    with pytest.raises(RunError, match="no name of its own"):
+        aside_of(Path(path))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_memory_does_not_grow_with_the_digits(tmp_path, kind):
+    """But for five bytes a digit that an npz keeps."""
+    images, labels, who = digits(100)
+    peaks = []
+    for times in (1, 3, 9):  # at first, libraries are loaded
+        tracemalloc.start()
+        with open_sink(tmp_path / str(times), kind, 100 * times) as sink:
+            for _ in range(times):
+                sink.add(images, labels, who)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 2 * images.nbytes, peaks  # as many as 200 digits take, where 600 more were written
 
 
 def test_npz_is_compressed(tmp_path):

@@ -6,14 +6,18 @@ import torch
 from scipy import linalg
 
 from digitvae.errors import InputError
+from digitvae.evaluation.rivals import pca_gaussian
 from digitvae.evaluation.samples import (
+    RealDigits,
     classification_accuracy,
     copy_audit,
     frechet_distance,
     kernel_distance,
     overlap,
     pixels,
+    sample_measures,
 )
+from digitvae.evaluation.suite import copy_verdict, with_more_draws
 
 
 def normal(n, loc=0.0, scale=1.0, seed=0, width=3):
@@ -109,7 +113,7 @@ def test_a_classifier_of_real_digits_reads_real_digits(splits_5k, monkeypatch):
     score = classification_accuracy(train.images, train.labels, validation.images, validation.labels, seeds=2)
     assert score.value > 0.9
     assert score.over == "2 seeds"
-    assert score.settings == {"trained_on": 3200}
+    assert score.settings == {"trained_on": 3200, "seeds": [0, 1]}
     wrong = classification_accuracy(
         train.images, (train.labels + 1) % 10, validation.images, validation.labels, seeds=1
     )
@@ -120,3 +124,47 @@ def test_pixels(digits):
     points = pixels(digits)
     assert points.shape == (200, 784)
     assert points.max() == 1
+
+
+def section_of(nearest, duplicates):
+    values = {"nearest is trained on (pixels)": nearest, "near-duplicates (pixels)": duplicates}
+    return {"measures": [{"name": k, "value": v, "settings": {"error": 0.01}} for k, v in values.items()]}
+
+
+@pytest.mark.parametrize(
+    ("nearest", "duplicates", "passed"),
+    [(0.52, 0.009, True), (0.535, 0.002, True), (0.55, 0.002, False), (0.52, 0.01, False), (0.4, 0.0, True)],
+)
+def test_the_copy_audit_is_passed_up_to_a_point_above_what_cannot_copy(nearest, duplicates, passed):
+    """A per cent of planted copies, each nearer than any digit is to another, is always caught."""
+    verdict = copy_verdict(section_of(nearest, duplicates), section_of(0.52, 0.002))
+    assert verdict["passed"] == passed
+    assert bool(verdict["why"]) != passed
+
+
+def test_the_baseline_is_the_mean_of_five_draws(splits_5k):
+    train = splits_5k.train.subset(slice(400))
+    real = RealDigits(train, splits_5k.test.subset(slice(100)))
+    draws = [sample_measures(pca_gaussian(train, 100, seed).images, real) for seed in range(5)]
+    means = {m.name: m for m in with_more_draws(draws[0], train, real)}
+    for name in ("nearest is trained on (pixels)", "nearest is trained on (reader features)"):
+        shares = [m.value for measures in draws for m in measures if m.name == name]
+        assert means[name].value == pytest.approx(np.mean(shares))
+        assert means[name].spread == pytest.approx(np.std(shares, ddof=1))
+    assert means["nearest is trained on (pixels)"].settings["error"] < 0.05
+    assert means["FID-digit"] == draws[0][0]
+
+
+def test_planted_copies_fail_the_copy_audit(splits_5k):
+    """One in a hundred of the PCA Gaussian's digits is replaced by a training digit."""
+    train = splits_5k.train
+    real = RealDigits(train, splits_5k.test)
+    drawn = pca_gaussian(train, 1000).images
+    planted = drawn.copy()
+    planted[:10] = train.images[:10]
+    baseline, copied = (
+        {"measures": [m.to_dict() for m in sample_measures(images, real)]} for images in (drawn, planted)
+    )
+    assert copy_verdict(baseline, baseline)["passed"]
+    why = copy_verdict(copied, baseline)["why"]
+    assert [text.partition(":")[0] for text in why] == ["near-duplicates (pixels)", "near-duplicates (reader features)"]

@@ -19,6 +19,7 @@ from digitvae.data import Splits, load_splits
 from digitvae.explorer.answering import Desk, create_app
 from digitvae.explorer.explored import Explored
 from digitvae.running import train_run
+from digitvae.studio import Studio
 
 HOST = "127.0.0.1:8000"
 TINY = ["data.name=mnist-5k", "network=mlp", "encoder=[64]", "decoder=[64]", "activation=relu", "batch_size=64"]
@@ -81,6 +82,12 @@ def client_for(desk_of) -> Callable[[Explored], TestClient]:
 
 
 @pytest.fixture(scope="session")
+def studio() -> Studio:
+    """The shipped studio."""
+    return Studio.load(threads=1)
+
+
+@pytest.fixture(scope="session")
 def explored(run: Path, digits: Splits) -> Explored:
     return Explored(str(run), digits, "mnist-5k")
 
@@ -100,6 +107,7 @@ class Visit:
 
     def __init__(self, page) -> None:
         self.page = page
+        self.fingers = None
 
     def __getattr__(self, name: str):
         return getattr(self.page, name)
@@ -146,16 +154,37 @@ class Visit:
         self.until(f"document.querySelector('#{place} [data-copy={what}]').textContent === 'Copied'")
         return self.page.evaluate("navigator.clipboard.readText()")
 
-    def drawn(self) -> None:
-        """Write a one with the mouse."""
+    def stroke(self, *way: tuple[float, float]) -> None:
+        """Write on the pad with the mouse; places are shares of its side, from the top left."""
         self.page.locator("#pad").wait_for()
         box = self.page.locator("#pad").bounding_box()
-        x, y, side = box["x"], box["y"], box["width"]
-        self.page.mouse.move(x + 0.55 * side, y + 0.2 * side)
+        spots = [(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in way]
+        self.page.mouse.move(*spots[0])
         self.page.mouse.down()
-        self.page.mouse.move(x + 0.47 * side, y + 0.8 * side, steps=8)
+        for spot in spots[1:]:
+            self.page.mouse.move(*spot, steps=8)
         self.page.mouse.up()
+
+    def drawn(self) -> None:
+        """Write a one with the mouse, and wait for the answer."""
+        self.stroke((0.55, 0.2), (0.47, 0.8))
         self.until("!document.getElementById('answer').hidden")
+
+    def touch(self, kind: str, *spots: tuple[float, float]) -> None:
+        """Fingers on the screen, by the browser's own protocol: Playwright's touch screen only taps."""
+        if self.fingers is None:
+            self.fingers = self.page.context.new_cdp_session(self.page)
+        points = [{"x": a, "y": b, "id": n} for n, (a, b) in enumerate(spots)]
+        self.fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def tab_to(self, selector: str) -> None:
+        """Go on with Tab until the focus is there, and seen."""
+        for _ in range(80):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                assert self.page.evaluate("document.activeElement.matches(':focus-visible')")
+                return
+        pytest.fail(f"{selector} is not in the tab order")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -63,6 +64,49 @@ def test_it_starts_says_where_and_stops_at_ctrl_c(run, wait):
     assert (process.returncode, "Traceback" in errors) == (0, False), errors
 
 
+WAITING = """
+import sys, threading, time, types
+from digitvae.cli import exploring, main
+
+def waits(*given):
+    sys.stdin.read()
+    time.sleep(1)  # the server has begun to stop
+    return types.SimpleNamespace(stopped=threading.Event())
+
+exploring._load = waits
+main()
+"""
+"""The command with a model that is not loaded before somebody closes the standard input."""
+
+REQUESTS = [
+    b"GET /api/about HTTP/1.1\r\nHost: %b\r\n\r\n",
+    b"GET /api/write?text=1 HTTP/1.1\r\nHost: %b\r\n\r\n",
+    b"POST /api/draw HTTP/1.1\r\nHost: %b\r\nContent-Length: 1\r\n\r\n.",
+    b"POST /api/decode HTTP/1.1\r\nHost: %b\r\nContent-Length: 8\r\n\r\n...",  # the rest of it does not come
+]
+"""Those that wait for the model, for what it draws with, for what judges, and for their own end."""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_while_requests_wait(run):
+    command = [sys.executable, "-c", WAITING, "explore", str(run), "--no-browser", "--port", "0"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, text=True, **pipes)
+    address = address_of(process)
+    host = address.removeprefix("http://").removesuffix("/")
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for request in REQUESTS:
+            waiting.append(stack.enter_context(socket.create_connection((HOST, int(host.partition(":")[2])), 60)))
+            waiting[-1].sendall(request % host.encode())
+        assert b"digitvae explorer" in fetched(address)
+        process.send_signal(signal.SIGINT)
+        answers = [b"".join(iter(lambda one=one: one.recv(4096), b"")) for one in waiting]
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in errors, "Exception" in errors) == (0, False, False), errors
+    assert [answer.split(b"\r\n")[0] for answer in answers] == 4 * [b"HTTP/1.1 503 Service Unavailable"]
+
+
 def test_a_busy_port_is_one_sentence(run):
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
@@ -73,8 +117,9 @@ def test_a_busy_port_is_one_sentence(run):
     assert errors.count("\n") == 1
 
 
-def test_without_its_extra_it_says_what_to_install(run):
-    code = "import sys; sys.modules['uvicorn'] = None; from digitvae.cli import main; main()"
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
+def test_without_its_extra_it_says_what_to_install(run, missing):
+    code = f"import sys; sys.modules['{missing}'] = None; from digitvae.cli import main; main()"
     command = [sys.executable, "-c", code, "explore", str(run), "--no-browser"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import subprocess
@@ -107,6 +108,12 @@ def test_the_digit_of_one_in_the_style_of_a_drawing_can_be_made_again(opened, tm
     page.until("document.getElementById('style-again').made")
     page.get_by_role("button", name="My drawing").click()
     page.has("image=")
+    page.reload()  # whoever is sent the address has the drawing too
+    page.until("document.getElementById('style-again').made")
+    with page.expect_download() as sent:
+        page.locator("#style-save").click()
+    sent.value.save_as(tmp_path / "sent.png")
+    assert same(np.asarray(Image.open(tmp_path / "sent.png")), np.asarray(Image.open(tmp_path / "digit.png")))
     page.locator("#style-row button").nth(4).click()
     page.has("digit=4")
     page.locator("#knob-slant").fill("-12")
@@ -130,7 +137,12 @@ def test_a_score_and_a_hand_can_be_made_again(opened, explored, tmp_path) -> Non
     assert f"{float(found[1]):.1f} nats" in said
     percent = float(re.search(r"([\d.]+) % of", said)[1])
     assert percent == pytest.approx(float(found[2]), abs=5)  # among the 300 digits there, and all 800 here
-    assert same(computed(page.copied("draw-again", "python"), "reconstruction", tmp_path)[0, 0], shown)
+    python = page.copied("draw-again", "python")
+    python += "\nimport json\nfound = [float(scores.log_prob[0]), float(scores.percentile[0]), nearest.shape[1]]"
+    python += "\nwith open('found.json', 'w') as file: json.dump(found, file)"
+    assert same(computed(python, "reconstruction", tmp_path)[0, 0], shown)
+    told = json.loads((tmp_path / "found.json").read_text())
+    assert told == pytest.approx([float(found[1]), float(found[2]), 6], abs=0.2)
     ran(page.copied("hand-again", "command"), tmp_path)
     ten = computed(page.copied("hand-again", "python"), "digits", tmp_path)
     text = page.evaluate("DV.base64(document.querySelector('#same-hand canvas').grey[0])")
@@ -149,5 +161,10 @@ def test_the_film_and_the_map_can_be_made_again(opened, explored, tmp_path) -> N
     page.locator("#tab-map").click()
     page.ready()
     assert "--export" in page.copied("map-again", "command")
+    # The plane of the two principal components of two dimensions is the plane itself.
+    for made in ("map()", "film(2)"):
+        python = page.evaluate(f"() => {{ DV.about.principal = true; return DV.again.{made}.python; }}")
+        python += "\nimport numpy\nfits = numpy.uint8(len(places) == len(digits) and numpy.allclose(places, codes))"
+        assert computed(python, "fits", tmp_path) == 1
     page.locator("#map-again").get_by_role("button", name="Show").click()
     assert "encode_images" in page.locator("#map-again pre").text_content()

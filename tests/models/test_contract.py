@@ -123,6 +123,7 @@ def test_rate_is_never_negative_where_it_is_exact(model, x):
 
 
 def test_the_loss_falls(model, x):
+    x = x[:64]
     model.center(x.mean(0))
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []

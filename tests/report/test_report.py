@@ -15,12 +15,16 @@ from PIL import Image
 from digitvae import rundir
 from digitvae.checkpoint import load_model
 from digitvae.config import Config
+from digitvae.data import Splits
 from digitvae.errors import RunError
 from digitvae.evaluation.clustering import cluster_scores
+from digitvae.figures import draw_pairs
 from digitvae.generation import encode_images
-from digitvae.report import write_report
+from digitvae.report import measured, write_report
+from digitvae.report.coded import unit
 from digitvae.report.learning import Curves, collapse_words, fit_words, overfits
 from digitvae.report.made import stopped_words
+from digitvae.report.measured import MeasuredSection, measured_section
 from digitvae.rundir import RunDirectory
 from digitvae.structure import count_parameters
 
@@ -234,50 +238,99 @@ def test_collapsed_dimensions_are_named() -> None:
     assert collapse_words(curves([1], [1], [1.0, 2.0])) is None
 
 
-def test_measures_are_shown_where_they_exist(make) -> None:
-    """Numbers of the file, side by side for the samples; of other weights only a sentence; of a torn file nothing."""
-    quadrature = ["objective=quadrature", "basis=torus", "lattice=[21]", "beta_warmup=0"]
-    made = make("snapshots=[1]", *quadrature, "posterior=lattice", "encoder=[]", epochs=1)
-    assert "6 Gauss-Newton steps" in made.html
-    assert "What was measured" not in made.html
-    assert "integral over all codes can be computed" in made.html
-    weights = json.loads((made.run.best / "config.json").read_text())["sha256"]
+def measure(name: str, value: float | None, unit: str = "", spread: float | None = None, **settings: object) -> dict:
+    """A measure as evaluation.json has it."""
+    over = "5 binarisations" if spread else ""
+    return {"name": name, "value": value, "unit": unit, "spread": spread, "over": over, "n": 150, "settings": settings}
 
-    def section(*values: float) -> dict:
-        measures = [
-            {"name": n, "value": v, "unit": u, "spread": s, "over": "5 binarisations" if s else "", "n": 150}
-            for n, v, u, s in (("elbo", values[0], "nats", 0.5), ("units", 2, "", None), ("share", None, "share", None))
-        ]
-        return {"digits": "test", "seconds": 3, "measures": measures}
 
+def section(value: float) -> dict:
+    """A section of evaluation.json: three measures, the first of which is an integral that has not converged."""
+    quadrature = {"points": 46_368, "change": 0.2, "shifts": 2, "spread_over_shifts": 0.01}
+    measures = [measure("elbo", value, "nats", 0.5, **quadrature), measure("units", 2), measure("share", None, "share")]
+    return {"digits": "test", "seconds": 3, "measures": measures}
+
+
+def evaluation(run: RunDirectory, sha256: str) -> dict:
+    """An evaluation.json of a run's weights and of the digits with this hash."""
     sections = {"density": section(-123.456) | {"binarization": "dynamic"}, "samples": section(1.5)}
+    sections["clusters, test"] = {"digits": "test", "seconds": 0, "measures": [], "note": "All codes are alike."}
     sections["samples, class means"] = section(99.5)
-    data = {"caption": "Some digits", "sha256": made.splits.sha256}
-    content = {"format": 1, "weights": weights, "data": data, "sections": sections}
-    made.run.evaluation_file.write_text(json.dumps(content))
-    page = type(made.page)(write_report(made.run, made.splits).read_text(encoding="utf-8"))
-    (density,), (samples,) = page.tables("Measured: density"), page.tables("Measured: samples")
-    assert density[1] == ["elbo", "−123.46", "0.50 over 5 binarisations", "150"]
-    assert density[2:] == [["units", "2", "–", "150"], ["share", "–", "–", "150"]]
-    assert samples[0] == ["measure", "this model", "class means"]
-    assert samples[1] == ["elbo", "1.50 ± 0.50", "99.50 ± 0.50"]
-    assert "Nearest to a copy" not in page.html
-    audit = {"worst": [3, 1], "worst_matches": [0, 5], "error": 0.1}
-    nearest = {"name": "nearest is trained on (pixels)", "value": 0.9, "unit": "share", "spread": None, "n": 20}
-    verdict = {"passed": False, "why": ["too near"]}
-    sections["samples"]["measures"].append({**nearest, "settings": audit})
-    sections["samples"] |= {"drawn": 20, "copy_audit": verdict}
-    made.run.evaluation_file.write_text(json.dumps(content))
-    html = write_report(made.run, made.splits).read_text(encoding="utf-8")
-    assert "Nearest to a copy" in html
-    assert "Copy audit failed: too near." in html
+    weights = json.loads((run.best / "config.json").read_text())["sha256"]
+    return {"format": 1, "weights": weights, "data": {"caption": "Digits", "sha256": sha256}, "sections": sections}
+
+
+def test_measures_are_shown_where_they_exist(make, written, digits) -> None:
+    """Numbers of the file with how they were made, side by side for the samples; and the words of a quadrature run."""
+
+    def evaluated(out: Path) -> None:
+        (out / "evaluation.json").write_text(json.dumps(evaluation(RunDirectory(out), digits.sha256)))
+
+    quadrature = ["objective=quadrature", "basis=torus", "lattice=[21]", "beta_warmup=0", "posterior=lattice"]
+    made = make("snapshots=[1]", *quadrature, "encoder=[]", epochs=1, change=evaluated)
+    assert "6 Gauss-Newton steps" in made.html
+    assert "integral over all codes can be computed" in made.html
+    assert "What was measured" not in written.html
+    how = "46,368 points, 2 shifts ± 0.01 nats, last change +0.20: not converged"
+    (density,), (samples,) = made.page.tables("Measured: density"), made.page.tables("Measured: samples")
+    assert density[0] == ["measure", "value", "spread", "images", "how"]
+    assert density[1] == ["elbo", "−123.46", "0.50 over 5 binarisations", "150", how]
+    assert density[2:] == [["units", "2", "–", "150", "–"], ["share", "–", "–", "150", "–"]]
+    assert samples[0] == ["measure", "this model", "class means", "how, this model"]
+    assert samples[1] == ["elbo", "1.50 ± 0.50", "99.50 ± 0.50", how]
+    assert "Clusters, test: not measured. All codes are alike." in made.html
+    assert "Nearest to a copy" not in made.html
+
+
+@pytest.fixture
+def measured_run(written, tmp_path) -> RunDirectory:
+    """A run of which the best weights are left alone."""
+    shutil.copytree(written.run.best, tmp_path / "checkpoints" / "best")
+    return RunDirectory(tmp_path)
+
+
+def sections_of(run: RunDirectory, splits: Splits, content: dict) -> MeasuredSection | None:
+    run.evaluation_file.write_text(json.dumps(content))
+    return measured_section(run, splits)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"copy_audit": {"passed": True, "why": []}}, "Copy audit passed."),
+        ({"copy_audit": {"passed": False, "why": ["too near"]}}, "Copy audit failed: too near."),
+        ({}, "The copy audit was not made: the samples of the PCA Gaussian"),
+        ({"seen_in_training": True}, "The copy audit was not made: the digits that judge were seen in training."),
+    ],
+)
+def test_the_nearest_known_digits_are_shown_and_what_the_audit_said(said, words, measured_run, written, monkeypatch):
+    """Validation digits too may have been copied: the 101st stands behind the 600 training digits."""
+    drawn = []
+
+    def draw(above, below, names):
+        drawn.append(below)
+        return draw_pairs(above, below, names)
+
+    monkeypatch.setattr(measured, "draw_pairs", draw)
+    content = evaluation(measured_run, written.splits.sha256)
+    nearest = measure("nearest is trained on (pixels)", 0.9, "share", worst=[3, 1], worst_matches=[0, 700], error=0.1)
+    content["sections"]["samples"]["measures"].append(nearest)
+    content["sections"]["samples"] |= {"drawn": 20, **said}
+    found = sections_of(measured_run, written.splits, content)
+    assert found.copies.title == "Nearest to a copy"
+    assert words in found.copies.caption
+    np.testing.assert_array_equal(drawn[0][0], unit(written.splits.train.images[0]))
+    np.testing.assert_array_equal(drawn[0][1], unit(written.splits.validation.images[100]))
     # Of other digits than the run's own the positions say nothing.
-    made.run.evaluation_file.write_text(json.dumps({**content, "data": {**data, "sha256": "0"}}))
-    assert "Nearest to a copy" not in write_report(made.run, made.splits).read_text(encoding="utf-8")
-    made.run.evaluation_file.write_text(json.dumps({**content, "weights": "0"}))
-    assert "is of other weights" in write_report(made.run, made.splits).read_text(encoding="utf-8")
-    made.run.evaluation_file.write_text("{torn")
-    assert "What was measured" not in write_report(made.run, made.splits).read_text(encoding="utf-8")
+    content["data"]["sha256"] = "0"
+    assert sections_of(measured_run, written.splits, content).copies is None
+
+
+def test_measures_of_other_weights_and_torn_files_are_not_shown(measured_run, written) -> None:
+    content = evaluation(measured_run, written.splits.sha256) | {"weights": "0"}
+    assert "is of other weights" in sections_of(measured_run, written.splits, content).texts[0]
+    measured_run.evaluation_file.write_text("{torn")
+    assert measured_section(measured_run, written.splits) is None
 
 
 def test_a_run_trained_on_the_likelihood_stands_beside_the_shipped_map(make, tmp_path, monkeypatch) -> None:
@@ -286,6 +339,9 @@ def test_a_run_trained_on_the_likelihood_stands_beside_the_shipped_map(make, tmp
     shutil.copytree(rival.run.best, tmp_path / "map")
     monkeypatch.setattr(rundir, "PRETRAINED", tmp_path)
     assert "What the bound costs" not in rival.html
+    for words in ("among those trained on", "all 750 digits that it was trained on", "cannot show overfitting"):
+        assert words in rival.html
+    assert "never trained on" not in rival.html
     quadrature = ["objective=quadrature", "lattice=[89]", "beta_warmup=0", "data.binarization=dynamic", "basis=torus"]
     made = make(*quadrature, epochs=2)
     assert "What the bound costs" in made.html

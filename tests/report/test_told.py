@@ -63,6 +63,9 @@ def test_what_the_model_is_told_is_said(told, told_the_digit_alone, written) -> 
     assert not told.page.tables("Rate of each dimension")  # a bent prior has no rate of one dimension
     assert told_the_digit_alone.page.tables("Rate of each dimension")
     assert "told the digit" not in written.html
+    assert "None needed: unsupervised." in written.html
+    assert "None needed: unsupervised." not in told.html
+    assert "neither needs labels" in told.html
 
 
 def test_digits_are_drawn_and_read_as_the_table_says(either) -> None:

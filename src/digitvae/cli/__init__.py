@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+
+import typer
 
 from digitvae.cli import (  # noqa: F401  (they add their commands to the application)
     certifying,
@@ -23,6 +27,9 @@ from digitvae.errors import DigitVAEError, TrainingDivergedError
 
 def main() -> None:
     """Run the command line; an error that digitvae foresaw is one sentence and exit code 2 (1 for divergence)."""
+    with contextlib.suppress(ValueError):  # raised where this is not the main thread, which signals come to
+        # SIGTERM ends a command as Ctrl-C does, so that it takes away what it has half written.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run()
     except SystemExit as end:
@@ -47,6 +54,9 @@ def _run() -> None:
         place = f" ({error.filename})" if error.filename else ""
         screen.print(f"Error: {error.strerror or error}{place}.", soft_wrap=True, markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        screen.print("Interrupted.")
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer makes an exit of a KeyboardInterrupt, and says nothing; commands that end so themselves have spoken.
+        cause = end.__context__
+        if isinstance(cause, typer.Exit) and isinstance(cause.__cause__, KeyboardInterrupt):
+            screen.print("Interrupted.")
+        raise

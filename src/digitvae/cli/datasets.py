@@ -10,6 +10,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from digitvae.cli.app import app, screen, together
 from digitvae.cli.drawing import ModelOption, OverwriteOption, SeedOption, TemperatureOption
+from digitvae.cli.inputs import say
 from digitvae.studio import TEMPERATURE
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ def numbers(
 
 def _tell(wanted: NumberSet, tally: Tally, out: Path) -> None:
     parts = ", ".join(f"{lines:,} {split}" for split, lines in tally.lines.items() if lines)
-    screen.print(f"{wanted.count:,} numbers ({parts}): {out}", soft_wrap=True)
+    say(f"{wanted.count:,} numbers ({parts}): {out}")
     if wanted.hands < 3:
-        screen.print("With fewer than three hands, all numbers are for training.")
+        say("With fewer than three hands, all numbers are for training.")
 
 
 def _verify(out: Path, kind: str, count: int) -> None:
@@ -91,10 +92,9 @@ def _verify(out: Path, kind: str, count: int) -> None:
     with _bar() as bar:
         task = bar.add_task("Reading", total=count)
         found = verify(out, kind, lambda done: bar.update(task, completed=done))
-    screen.print(
+    say(
         f"Read back: files, texts and boxes of {found.lines:,} numbers agree. A reader reads {100 * found.share:.2f} % "
-        f"of {found.digits:,} digits as their label ({found.unfit:,} were too faint or broken to be cut out).",
-        soft_wrap=True,
+        f"of {found.digits:,} digits as their label ({found.unfit:,} were too faint or broken to be cut out)."
     )
 
 

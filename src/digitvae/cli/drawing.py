@@ -14,12 +14,13 @@ import typer
 from rich.progress import track
 
 from digitvae.cli.app import app, screen
-from digitvae.cli.inputs import is_there, named_digits, read_lines, read_list
+from digitvae.cli.inputs import is_there, named_digits, read_lines, read_list, say
 from digitvae.errors import InputError
 from digitvae.studio import TEMPERATURE
 
 if TYPE_CHECKING:
     from digitvae.handwriting import Line
+    from digitvae.morphometry import Morphometry
     from digitvae.studio import Batch, Studio
 
 ModelOption = Annotated[str, typer.Option(help="Model that draws: shipped, or a folder that was exported.")]
@@ -42,13 +43,19 @@ MAX_DPI = 10_000
 MAX_PIXELS = 2**28
 """Pixels of one sheet, at most."""
 
+MISSED = 0.2
+"""A knob this far from what was asked for was missed, in `digitvae.styling.UNITS`: 1.8 degrees, 0.1 or 0.5 pixels."""
+
 
 @app.command()
 def generate(
     out: Annotated[Path, typer.Option("-o", "--out", help="File or folder; the ending chooses the format.")],
     count: Annotated[int | None, typer.Option("-n", "--count", help="How many; 64 where left out.")] = None,
     digit: Annotated[int | None, typer.Option(help="Which digit; all ten, mixed, where left out.")] = None,
-    kind: Annotated[str | None, typer.Option("--format", help="npz, idx, png or parquet.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--format", help="npz, idx (as MNIST: the last seventh are its test digits), png or parquet."),
+    ] = None,
     grid: Annotated[bool, typer.Option("--grid", help="One picture with all digits side by side.")] = False,
     shards: Annotated[
         int, typer.Option(help="Write --out as a folder of so many Parquet files; continued where it is one.")
@@ -103,6 +110,7 @@ def generate(
     wanted = {name: value for name, value in given.items() if value is not None}
     if wanted:
         check_knobs(wanted)
+    reached = Reached(wanted)
     check_side(size)
     if shards:
         plan = Shards(out, count, shards)
@@ -113,13 +121,14 @@ def generate(
             some = studio.digits(
                 count, digit=digit, hands=hands, seed=seed, temperature=temperature, chunks=plan.chunks(shard)
             )
-            some = _set_knobs(studio, some, wanted) if wanted else some
+            some = _set_knobs(studio, some, reached) if wanted else some
             plan.make(shard, some, lambda batch: _finished(batch.images, size, invert), size)
         if rank == 0:
-            screen.print(f"{count:,} digits in {shards:,} shards: {out}", soft_wrap=True)
+            reached.tell()
+            say(f"{count:,} digits in {shards:,} shards: {out}")
         return
     if wanted:
-        batches = _set_knobs(studio, batches, wanted)
+        batches = _set_knobs(studio, batches, reached)
     if grid:
         if out.suffix.lower() != ".png" or kind is not None:
             raise InputError("A --grid is one PNG picture: end --out in .png and leave out --format.")
@@ -139,7 +148,8 @@ def generate(
             )
             for batch in shown:
                 sink.add(_finished(batch.images, size, invert), batch.labels, batch.hands)
-    screen.print(f"{count:,} digits: {out}", soft_wrap=True)
+    reached.tell()
+    say(f"{count:,} digits: {out}")
 
 
 def _finished(images: npt.NDArray[np.uint8], size: int, invert: bool) -> npt.NDArray[np.uint8]:
@@ -200,7 +210,7 @@ def write(
     picture = out.suffix.lower() in PICTURES
     if out.suffix and not picture:
         raise InputError(f"'{out}' must end in .png or .svg, or be a folder.")
-    refuse_existing(out, overwrite and picture)
+    refuse_existing(out, overwrite if picture else None)
     if boxes is not None:
         refuse_existing(boxes, overwrite)
     if boxes == out:
@@ -223,7 +233,7 @@ def write(
     if boxes is not None:
         content = (json.dumps(found, indent=1) + "\n").encode()
         write_aside(boxes, lambda file: file.write(content), overwrite)
-    screen.print(f"{len(wanted):,} line{'s' * (len(wanted) != 1)}: {out}", soft_wrap=True)
+    say(f"{len(wanted):,} line{'s' * (len(wanted) != 1)}: {out}")
 
 
 def _is_example(text: str) -> bool:
@@ -236,14 +246,52 @@ def _is_example(text: str) -> bool:
     return is_there(text) or Path(text).suffix.lower() in SUFFIXES
 
 
-def _set_knobs(studio: Studio, batches: Iterator[Batch], wanted: Mapping[str, float]) -> Iterator[Batch]:
-    """Digits as they come, with knobs set."""
+def _set_knobs(studio: Studio, batches: Iterator[Batch], reached: Reached) -> Iterator[Batch]:
+    """Digits as they come, with the knobs set that `reached` counts."""
     from digitvae.styling import Knobs, edit_styles
 
     knobs = Knobs.load(studio)
     for batch in batches:
-        edited = edit_styles(studio, knobs, batch.noise, batch.labels, wanted)
+        edited = edit_styles(studio, knobs, batch.noise, batch.labels, reached.wanted)
+        reached.add(edited.measured)
         yield dataclasses.replace(batch, images=edited.images, noise=edited.noise)
+
+
+class Reached:
+    """What came of knobs, and how many digits did not reach them; only sums are kept, whatever the number of digits.
+
+    Args:
+        wanted: The knobs that are set, and to what.
+    """
+
+    def __init__(self, wanted: Mapping[str, float]) -> None:
+        self.wanted, self.digits = wanted, 0
+        self.found, self.missed, self.total = (dict.fromkeys(wanted, 0.0) for _ in range(3))
+
+    def add(self, measured: Morphometry) -> None:
+        """Count some digits."""
+        from digitvae.styling import UNITS
+
+        for name, asked in self.wanted.items():
+            got = getattr(measured, name)
+            self.found[name] += float(np.isfinite(got).sum())
+            self.total[name] += float(np.nansum(got))
+            # What cannot be measured any more counts as missed.
+            self.missed[name] += float(np.sum(~(np.abs(got - asked) <= MISSED * UNITS[name])))
+        self.digits += len(measured.slant)
+
+    def tell(self) -> None:
+        """Print a sentence for each knob, where there were digits."""
+        from digitvae.styling import UNITS
+
+        if not self.digits:
+            return
+        for name, asked in self.wanted.items():
+            unit = "degrees" if name == "slant" else "pixels"
+            mean = self.total[name] / self.found[name] if self.found[name] else float("nan")
+            said = f"{name}: {asked:g} {unit} asked for, {mean:.1f}{' on average' * (self.digits > 1)}"
+            missed = f"; {self.missed[name]:,.0f} of {self.digits:,} more than {MISSED * UNITS[name]:g} off"
+            say(said + (missed if self.missed[name] else ""))
 
 
 def _save_line(line: Line, out: Path, ink: str, paper: str, dpi: int, overwrite: bool) -> None:

@@ -38,7 +38,7 @@ def explore(
 
     find_model(model)
     if export is not None:
-        refuse_existing(export, False)
+        refuse_existing(export, None)
         if port is not None or no_browser:
             raise InputError("--export writes a folder and serves nothing: leave out --port and --no-browser.")
         from digitvae.explorer.exporting import export_folder
@@ -53,6 +53,7 @@ def explore(
         screen.print(f"Written: {export / 'index.html'}", soft_wrap=True)
         return
     try:
+        import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError('The explorer needs FastAPI and uvicorn: run pip install "digitvae[explorer]".') from error
@@ -74,4 +75,5 @@ def _load(model: str, data: str | None, data_dir: Path | None) -> Explored:
     name = data or data_of(model)
     if name == "mnist" and data is None and not mnist_here(data_dir):
         name = "mnist-5k"
-    return Explored(model, load_splits(name, data_dir=data_dir, notify=screen.print), name)
+    splits = load_splits(name, data_dir=data_dir, notify=screen.print)
+    return Explored(model, splits, name, data_dir if name == "mnist" else None)

@@ -1,4 +1,4 @@
-"""What users hand in: lists, texts, and digits, which are read and named."""
+"""What users hand in: lists, texts, and digits, which are read and named; and what they are told of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from digitvae.studio import HANDS
 
 if TYPE_CHECKING:
     from digitvae.data import Splits
+
+
+def say(text: str) -> None:
+    """Print a sentence as it is: brackets in the names of files are no markup, and lines are not broken."""
+    screen.print(text, soft_wrap=True, markup=False)
 
 
 def is_there(text: str) -> bool:
@@ -93,7 +98,7 @@ def named_digits(
 
     images, labels = [], []
     for path in paths:
-        found, _ = load_digits(path, screen.print)
+        found, _ = load_digits(path, say)
         images.append(found.images)
         labels.append(_named(found, digit))
         if strict:
@@ -114,15 +119,19 @@ def _named(found: Any, digit: int | None) -> npt.NDArray[np.int64]:
 def _refuse_others(found: Any, path: Path) -> None:
     """Raise InputError where one of the images at `path` is no digit."""
     from digitvae.evaluation.files import score_folder
-    from digitvae.evaluation.scoring import RAREST
+    from digitvae.evaluation.scoring import RAREST, in_words
+    from digitvae.rundir import PRETRAINED
 
-    scores = score_folder("map", found, "none", _no_data)
+    # By its path, as what is called map where the user stands is another model.
+    scores = score_folder(str(PRETRAINED / "map"), found, "none", _no_data)
     worst = int(scores.percentile.argmin())
     if scores.percentile[worst] < RAREST:
         which = f"Image {worst + 1} of {path}" if len(found.images) > 1 else f"{path}"
+        score, lowest = float(scores.log_prob[worst]), float(scores.reference.log_prob[0])
         raise InputError(
-            f"{which} does not look like a digit: it is less probable than {100 - RAREST:g} % of real digits; "
-            "give a picture of one digit, upright and whole."
+            f"{which} does not look like a digit: the shipped map gives it {score:.0f} nats, "
+            f"{in_words(float(scores.percentile[worst]))} (the least of these has {lowest:.0f}); give a picture of one "
+            "digit, upright and whole."
         )
 
 

@@ -92,11 +92,11 @@ def demo(
 
     there = RunDirectory(out)
     if there.state_file.is_file() and not overwrite:
-        outcome = _resume(out, None, None, None, True, epochs)
+        outcome = _resume(out, None, None, None, True, epochs, demo=True)
     else:
         settings = [*_as_settings("mnist-5k", epochs, None, None), f"data.augmentation={DEMO_AUGMENTATION}"]
         config = load_recipe("map").with_settings(settings)
-        outcome = _train(config, out, None, True, overwrite)
+        outcome = _train(config, out, None, True, overwrite, demo=True)
     if outcome.complete:
         _report(out, None)
 
@@ -109,7 +109,13 @@ def _as_settings(data: str | None, epochs: int | None, seed: int | None, snapsho
 
 
 def _train(
-    config: Config, out: Path, data_dir: Path | None, fallback: bool, overwrite: bool, tensorboard: bool = False
+    config: Config,
+    out: Path,
+    data_dir: Path | None,
+    fallback: bool,
+    overwrite: bool,
+    tensorboard: bool = False,
+    demo: bool = False,
 ) -> Outcome:
     from digitvae.curves import also_curves
     from digitvae.running import stop_on_signals, train_run
@@ -120,7 +126,7 @@ def _train(
         folder = out / CURVES if tensorboard and team.leads else None
         with stop_on_signals() as stop, ProgressBar(screen) as bar, also_curves(folder, bar) as watcher:
             outcome = train_run(config, splits, out, overwrite=overwrite, stop=stop, watcher=watcher, team=team)
-        return _finish(outcome)
+        return _finish(outcome, demo)
 
 
 def _resume(
@@ -131,6 +137,7 @@ def _resume(
     fallback: bool,
     epochs: int | None,
     tensorboard: bool = False,
+    demo: bool = False,
 ) -> Outcome:
     from digitvae.curves import also_curves
     from digitvae.rundir import RunDirectory
@@ -142,20 +149,26 @@ def _resume(
         folder = out / CURVES if tensorboard and team.leads else None
         with stop_on_signals() as stop, ProgressBar(screen) as bar, also_curves(folder, bar) as watcher:
             outcome = resume_run(out, splits, recipe=recipe, epochs=epochs, stop=stop, watcher=watcher, team=team)
-        return _finish(outcome)
+        return _finish(outcome, demo)
 
 
-def _finish(outcome: Outcome) -> Outcome:
+def _finish(outcome: Outcome, demo: bool) -> Outcome:
+    """Say how the run ended and what comes next; the demonstration goes on to its report by itself."""
     where = outcome.run.path
     if not outcome.complete:
-        screen.print(f"Stopped after epoch {outcome.epoch} and saved. Go on with:")
-        screen.print(f"  digitvae train --out {where} --resume", soft_wrap=True)
+        again = f"digitvae demo --out {where}" if demo else f"digitvae train --out {where} --resume"
+        screen.print(
+            f"Stopped after epoch {outcome.epoch} and saved. Go on with:\n  {again}", soft_wrap=True, markup=False
+        )
         raise typer.Exit(130)
     screen.print(
         f"Trained {outcome.epoch} epochs. Lowest validation loss: {outcome.best_loss:.2f} nats per image, "
         f"at epoch {outcome.best_epoch}. Run: {where}",
         soft_wrap=True,
+        markup=False,
     )
+    if not demo:
+        screen.print(f"See what it has learned: digitvae report {where}", soft_wrap=True, markup=False)
     return outcome
 
 

@@ -30,22 +30,32 @@ def evaluate(
         bool,
         typer.Option("--full", help="5 binarisations, 4 shifts, k = 500, and classifiers: takes far longer."),
     ] = False,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, max=5000, help="Codes for each image in iw_bound; 50, or 500 with --full."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; RUN/evaluation.json, or MODEL-evaluation.json here.")
     ] = None,
 ) -> None:
     """Measure a model on digits that it has not seen: densities, clusters and samples, as a table and evaluation.json.
 
+    The file is written after each section, so Ctrl-C loses the current one alone; what it holds of the same model and
+    digits, and is not measured anew, is kept.
+
     Examples: `digitvae evaluate exact` - `digitvae evaluate runs/map --metrics density --full`
     """
     from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
+    from digitvae.rundir import find_model
     from digitvae.terminal import measures_table
 
-    path = evaluation_file(model, out)
+    find_model(model)  # before digits are looked for
+    names = [name.strip() for name in metrics.split(",")]
     with together() as team:
         splits = load_data(data or data_of(model), data_dir, not no_fallback)
+        path = evaluation_file(model, out, splits)
         with screen.status("Evaluating") as status:
-            content = evaluate_folder(model, splits, metrics.split(","), binarization, full, path, status.update, team)
+            content = evaluate_folder(model, splits, names, binarization, full, path, status.update, team, k)
         if team.leads:
             screen.print(measures_table(content))
             screen.print(f"Written: {path}", soft_wrap=True, markup=False)

@@ -11,8 +11,16 @@ import typer
 from rich.progress import track
 
 from digitvae.cli.app import app, screen
-from digitvae.cli.drawing import ModelOption, OverwriteOption, SeedOption, SlantOption, ThicknessOption, WidthOption
-from digitvae.cli.inputs import is_there, named_digits
+from digitvae.cli.drawing import (
+    ModelOption,
+    OverwriteOption,
+    Reached,
+    SeedOption,
+    SlantOption,
+    ThicknessOption,
+    WidthOption,
+)
+from digitvae.cli.inputs import is_there, named_digits, say
 from digitvae.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,9 +45,6 @@ SIDES = {
 }
 """Halves of an image that a mask may name."""
 
-MISSED = 0.2
-"""A knob this far from what was asked for was missed, in `digitvae.styling.UNITS`: 1.8 degrees, 0.1 or 0.5 pixels."""
-
 
 @app.command()
 def edit(
@@ -60,7 +65,7 @@ def edit(
     """
     from digitvae.data.files import refuse_existing
     from digitvae.studio import CHUNK, Studio
-    from digitvae.styling import UNITS, Knobs, check_knobs, edit_images
+    from digitvae.styling import Knobs, check_knobs, edit_images
 
     refuse_existing(out, overwrite)
     given = {"slant": slant, "thickness": thickness, "width": width}
@@ -77,20 +82,12 @@ def edit(
         for part in track(parts, "Editing", console=screen, transient=True, disable=len(parts) < 2)
     ]
     _save(out, np.concatenate([part.images for part in edited]), labels, size, overwrite)
-    for name, value in wanted.items():
-        got = np.concatenate([getattr(part.measured, name) for part in edited])
-        screen.print(_reached(name, value, got, MISSED * UNITS[name]))
+    reached = Reached(wanted)
+    for part in edited:
+        reached.add(part.measured)
+    reached.tell()
     changed = f"{len(found):,} digit{'s' * (len(found) != 1)}" if wanted else "Nothing changed"
-    screen.print(f"{changed}: {out}", soft_wrap=True)
-
-
-def _reached(name: str, asked: float, got: Array, off: float) -> str:
-    """What came of a knob, and how many digits did not reach it."""
-    unit = "degrees" if name == "slant" else "pixels"
-    missed = int(np.sum(~(np.abs(got - asked) <= off)))  # what cannot be measured any more counts as missed
-    average = " on average" if len(got) > 1 else ""
-    said = f"{name}: {asked:g} {unit} asked for, {np.nanmean(got):.1f}{average}"
-    return f"{said}; {missed:,} of {len(got):,} more than {off:g} off" if missed else said
+    say(f"{changed}: {out}")
 
 
 @app.command()
@@ -126,7 +123,7 @@ def interpolate(
     way = _drawn_way if (folder / "draw.onnx").is_file() else _decoded_way
     images, labels = way(folder, a, b, steps, beyond, seed)
     _save(out, images, labels, size, overwrite, columns=len(images))
-    screen.print(f"{len(images)} digit{'s' * (len(images) != 1)}: {out}", soft_wrap=True)
+    say(f"{len(images)} digit{'s' * (len(images) != 1)}: {out}")
 
 
 @app.command()
@@ -163,7 +160,7 @@ def mix(
         styles = studio.style(images, style_labels)
     labels = np.full(len(styles), label)
     _save(out, mix_styles(studio, labels, styles, style_labels), labels, size, overwrite)
-    screen.print(f"{len(labels):,} digit{'s' * (len(labels) != 1)} {label}: {out}", soft_wrap=True)
+    say(f"{len(labels):,} digit{'s' * (len(labels) != 1)} {label}: {out}")
 
 
 @app.command()
@@ -211,9 +208,9 @@ def restore(
         whole, how = scale_picture(read_picture(read_file(image), str(image)), str(image))
         found = whole[None]
         if how:
-            screen.print(how)
+            say(how)
     else:
-        found = load_digits(image, screen.print)[0].images
+        found = load_digits(image, say)[0].images
     if len(found) != 1:
         raise InputError(f"{image} holds {len(found):,} digits; restore one at a time.")
     vae, _ = load_model(find_model(model))
@@ -227,7 +224,7 @@ def restore(
         labels = drawn.labels if drawn.labels is not None else _labels_of(images, digit)
         _save(out, images, labels, size, overwrite)
     read = "" if drawn.labels is None else " as " + ", ".join(str(label) for label in drawn.labels.tolist())
-    screen.print(f"{len(images)} draws{read}: {out}", soft_wrap=True)
+    say(f"{len(images)} draws{read}: {out}")
 
 
 def _labels_of(images: Array, digit: int | None) -> Array:

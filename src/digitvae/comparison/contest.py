@@ -22,7 +22,13 @@ from digitvae.data.files import write_aside
 from digitvae.errors import InputError, RunError, TrainingDivergedError
 from digitvae.evaluation.density import binarize, log_likelihood
 from digitvae.evaluation.measures import Measure
-from digitvae.evaluation.samples import classification_accuracy, frechet_distance, overlap, sample_measures
+from digitvae.evaluation.samples import (
+    RealDigits,
+    classification_accuracy,
+    frechet_distance,
+    overlap,
+    sample_measures,
+)
 from digitvae.evaluation.suite import with_more_draws
 from digitvae.machine import machine_facts
 from digitvae.reading import digit_features, frozen, read_digits
@@ -104,11 +110,12 @@ def compare(
     names = settings.everyone()
     turns = [(name, seed) for seed in range(settings.seeds) for name in names]
     entries = []
+    real = RealDigits(splits.train, _judged(splits))
     for done, (name, seed) in enumerate(turns):
         path = entry_file(folder, name, seed)
         if not path.exists():  # its pictures were kept before it; where they are gone since, the page does without
             say = _saying(notify, done, len(turns), f"{name}, seed {seed}")
-            entry, pictures = _entry(name, makers[name], splits, settings, seed, say)
+            entry, pictures = _entry(name, makers[name], splits, settings, seed, real, say)
             _keep(path.with_suffix(".npz"), _packed(pictures))
             _keep(path, json.dumps(entry, indent=2).encode())
         entries.append(json.loads(path.read_text(encoding="utf-8")))
@@ -169,7 +176,13 @@ def _claim(folder: Path, settings: Settings, splits: Splits) -> None:
 
 
 def _entry(
-    name: str, make: Maker, splits: Splits, settings: Settings, seed: int, say: Callable[[str], None]
+    name: str,
+    make: Maker,
+    splits: Splits,
+    settings: Settings,
+    seed: int,
+    real: RealDigits,
+    say: Callable[[str], None],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Train one model with one seed and measure it."""
     contender = make(splits, settings.budget, seed)
@@ -194,9 +207,9 @@ def _entry(
         return entry, {}
     say("measuring")
     judged, digits = _judged(splits), contender.draw(settings.drawn, seed)
-    measures = _measures(contender, digits, splits, settings, seed)
+    measures = _measures(contender, digits, splits, real, seed)
     if name == BASELINE:
-        measures = with_more_draws(measures, splits.train, judged, seed)
+        measures = with_more_draws(measures, splits.train, real, seed)
     shares = np.array(next(m.settings["counts"] for m in measures if m.name == "rarest class"))
     entry["missing"] = np.flatnonzero(shares < MISSING * shares.sum()).tolist()
     pictures = {"sheet": digits.images[:SHEET]}
@@ -241,17 +254,17 @@ def _look(seconds: float, real: torch.Tensor, drawn: torch.Tensor) -> dict[str, 
     return {"seconds": seconds, "FID-digit": distance, "coverage": found.coverage, "recall": found.recall}
 
 
-def _measures(contender: Contender, digits: Digits, splits: Splits, settings: Settings, seed: int) -> list[Measure]:
+def _measures(contender: Contender, digits: Digits, splits: Splits, real: RealDigits, seed: int) -> list[Measure]:
     """The measures of samples, as `digitvae evaluate` makes them, and the classification accuracy score."""
-    judged, train = _judged(splits), splits.train
-    if contender.kind == "floor":  # which are its last digits: they are not held against themselves
-        train = train.subset(slice(0, max(len(judged), len(train) - len(judged))))
-    held = digits
+    judged, held = real.judged, digits
     if contender.kind == "floor":
         # The readers that judge were trained on the training digits, so validation digits are the floor where test
         # digits judge; there are 12,000 of them in MNIST, more than are needed.
         held = splits.train if splits.test is None else splits.validation
-    measures = sample_measures(held.images[-len(judged) :], train, judged)
+        # Its last digits are not held against themselves.
+        train = splits.train.subset(slice(0, max(len(judged), len(splits.train) - len(judged))))
+        real = RealDigits(train, judged)
+    measures = sample_measures(held.images[-len(judged) :], real)
     read = read_digits(frozen("reader")[0], digits.images).argmax(1).numpy().astype(np.uint8)
     labels = digits.labels
     if contender.kind == "floor" and held.labels is not None:

@@ -1,4 +1,4 @@
-"""Opening files with clear errors, reading no more than is due, and writing aside before replacing."""
+"""Opening files with clear errors, reading no more than is due, writing aside before replacing; cores to do it with."""
 
 import contextlib
 import os
@@ -82,7 +82,7 @@ def folder_aside(path: str | Path) -> Iterator[Path]:
         RunError: when `path` exists, or when it cannot be written.
     """
     path = Path(path)
-    refuse_existing(path, False)
+    refuse_existing(path, None)
     aside = aside_of(path)
     try:
         aside.mkdir(parents=True)
@@ -95,13 +95,28 @@ def folder_aside(path: str | Path) -> Iterator[Path]:
 
 
 def aside_of(path: Path) -> Path:
-    """A fresh hidden name in the same folder, so that renaming it to `path` stays on one disk."""
+    """A fresh hidden name in the same folder, so that renaming it to `path` stays on one disk.
+
+    Raises:
+        RunError: when `path` ends in no name, such as ``.`` or ``/``.
+    """
+    if path.name in ("", ".."):
+        raise RunError(f"'{path}' has no name of its own: give the name of a new file or folder.")
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise `RunError` when `path` exists and may not be replaced, or is something that is never replaced."""
+def refuse_existing(path: Path, overwrite: bool | None) -> None:
+    """Raise `RunError` when `path` exists and may not be replaced, or is something that is never replaced.
+
+    `overwrite` is None where nothing could be replaced even if the user asked for it.
+    """
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
         raise RunError(f"{path} is a link or a device, which is never replaced: choose another name.")
     if path.exists() and not overwrite:
-        raise RunError(f"{path} already exists: choose another name, or overwrite it where that is offered.")
+        other = "" if overwrite is None else ", or replace it with --overwrite"
+        raise RunError(f"{path} already exists: choose another name{other}.")
+
+
+def cores() -> int:
+    """Processor cores that this process may use, where the system says so; else all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

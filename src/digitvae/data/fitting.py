@@ -24,13 +24,15 @@ _BLACK_PAPER = 16  # at 28x28, paper at most this light is left alone
 _WORKING_SIDE = 400  # larger pictures are first reduced: a digit needs no more, and photographs have millions of pixels
 _SPECK = 0.01  # of the ink: less is dust
 _PART = 0.1  # of the ink: a stroke with less is never counted as a digit
+_BROKEN = 0.01  # of the pictures: as few that seem to hold several digits are digits of broken strokes
 
 
 class Fitting:
     """Takes pictures one by one, fits each to 28x28, and counts what was done.
 
     Pictures of 28x28 keep their pixels (all but dark-on-light ones, which are inverted, and ones on grey paper,
-    whose tones are stretched). Others are fitted as MNIST was made.
+    whose tones are stretched). Others are fitted as MNIST was made. One that seems to hold several digits is refused,
+    unless a hundred pictures were added for each such one: strokes of single digits break too.
 
     Example:
         >>> fitting = Fitting("my photographs")
@@ -46,15 +48,18 @@ class Fitting:
         self._title = title
         self._images: list[Pixels] = []
         self._refused: list[DataError] = []
+        self._several: list[DataError] = []
         self._inverted = self._fitted = 0
 
     def add(self, grey: Pixels, name: str) -> None:
         """Fit one picture, uint8 of shape (height, width); `name` is what messages call it."""
         try:
-            image, inverted = fit_picture(grey, name)
+            image, inverted, several = _fit(grey, name)
         except DataError as error:
             self.refuse(error)
             return
+        if several:
+            self._several.append(_several_error(name))
         self._images.append(image)
         self._inverted += inverted
         self._fitted += grey.shape != (SIDE, SIDE)
@@ -82,12 +87,13 @@ class Fitting:
             DataError: when a picture was refused, or none was added.
         """
         count = len(self._images) + len(self._refused)
-        if len(self._refused) == 1:
-            raise self._refused[0]
-        if self._refused:
+        few = len(self._several) <= _BROKEN * count
+        refused = self._refused if few else self._refused + self._several
+        if len(refused) == 1:
+            raise refused[0]
+        if refused:
             raise DataError(
-                f"{len(self._refused):,} of the {count:,} pictures in {self._title} cannot be used; the first: "
-                f"{self._refused[0]}"
+                f"{len(refused):,} of the {count:,} pictures in {self._title} cannot be used; the first: {refused[0]}"
             )
         if count == 0:
             raise DataError(f"{self._title} holds no images: give at least one.")
@@ -98,6 +104,11 @@ class Fitting:
             )
         if self._inverted:
             notes.append(f"{self._inverted:,} of {count:,} images were dark on light and were inverted.")
+        if self._several:
+            notes.append(
+                f"{len(self._several):,} of {count:,} images look like several digits; so few were taken for one digit "
+                "with broken strokes each."
+            )
         return np.stack(self._images), tuple(notes)
 
 
@@ -114,6 +125,14 @@ def fit_picture(grey: Pixels, name: str) -> tuple[Pixels, bool]:
     Raises:
         DataError: when the picture is blank, lower than 8 pixels or, where larger than 28x28, holds several digits.
     """
+    image, inverted, several = _fit(grey, name)
+    if several:
+        raise _several_error(name)
+    return image, inverted
+
+
+def _fit(grey: Pixels, name: str) -> tuple[Pixels, bool, bool]:
+    """What `fit_picture` gives, and whether the picture seems to hold several digits."""
     if max(grey.shape) < _MIN_HEIGHT or min(grey.shape) < 2:
         raise DataError(
             f"{name} is only {grey.shape[1]}x{grey.shape[0]} pixels: give a picture at least {_MIN_HEIGHT} high."
@@ -121,13 +140,16 @@ def fit_picture(grey: Pixels, name: str) -> tuple[Pixels, bool]:
     ink, paper, inverted = _ink(grey, name)
     if grey.shape == (SIDE, SIDE):
         if paper > _BLACK_PAPER:
-            return np.rint(ink).astype(np.uint8), inverted
-        return (255 - grey if inverted else grey), inverted
+            return np.rint(ink).astype(np.uint8), inverted, False
+        return (255 - grey if inverted else grey), inverted, False
     ink = _without_dust(ink)
     # A smaller picture has too few pixels to tell two digits from one with a broken stroke.
-    if max(grey.shape) > SIDE and holds_several(ink > 127):
-        raise DataError(f"{name} holds several digits: cut it into pictures of one digit each.")
-    return _centred(_boxed(ink)), inverted
+    several = max(grey.shape) > SIDE and holds_several(ink > 127)
+    return _centred(_boxed(ink)), inverted, several
+
+
+def _several_error(name: str) -> DataError:
+    return DataError(f"{name} holds several digits: cut it into pictures of one digit each.")
 
 
 def scale_picture(grey: Pixels, name: str) -> tuple[Pixels, str]:

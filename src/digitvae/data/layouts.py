@@ -11,12 +11,12 @@ import contextlib
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from digitvae.data.files import cores
 from digitvae.data.folders import LABELS_FILE
 from digitvae.data.samples import SPLITS, Sample, Tally, from_png
 from digitvae.data.sinks import Whole
@@ -78,7 +78,7 @@ class Layout(Whole):
 
     def open(self) -> None:
         """Get ready to write."""
-        self.pool = ThreadPoolExecutor(os.cpu_count())
+        self.pool = ThreadPoolExecutor(cores())
         self.files = contextlib.ExitStack()
 
     def close(self, whole: bool) -> None:

@@ -10,6 +10,7 @@ import abc
 import contextlib
 import csv
 import os
+import re
 import shutil
 import struct
 import zipfile
@@ -136,7 +137,7 @@ class Sink(Whole):
 
 
 class _NpzSink(Sink):
-    """Arrays ``images``, ``labels`` and, where given, ``hands``. Labels wait in memory: a byte a digit."""
+    """Arrays ``images``, ``labels`` and, where given, ``hands``. Both of the latter wait in memory: 5 bytes a digit."""
 
     def open(self) -> None:
         self.labels: list[Pixels] = []
@@ -261,8 +262,8 @@ def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False, 
 
     Raises:
         InputError: If there are no digits, or more than the formats can say.
-        RunError: If `path` exists and may not be replaced, or is a folder that no sink has made; on leaving it, if it
-            cannot be written.
+        RunError: If `path` exists and may not be replaced, is a folder that no sink has made, or a file where a folder
+            is to be; on leaving it, if it cannot be written.
     """
     if not 1 <= count < 2**32:
         raise InputError(f"Between 1 and {2**32 - 1:,} digits can be written, not {count:,}.")
@@ -272,7 +273,10 @@ def open_sink(path: str | Path, kind: str, count: int, overwrite: bool = False, 
     if kind not in FORMATS:
         raise InputError(f"There is no format '{kind}'; use one of: {', '.join(FORMATS)}.")
     kinds: dict[str, type[Sink]] = {"npz": _NpzSink, "idx": _IdxSink, "png": _FolderSink, "parquet": _ParquetSink}
-    return kinds[kind](Path(path), count, side)
+    sink = kinds[kind](Path(path), count, side)
+    if sink.folder and sink.path.is_file():
+        raise RunError(f"{path} is a file, and the format {kind} needs a folder; choose another name.")
+    return sink
 
 
 def format_of(path: Path, asked: str | None = None) -> str:
@@ -293,8 +297,19 @@ def format_of(path: Path, asked: str | None = None) -> str:
     return "png"
 
 
+_IDX_FILES = {
+    f"{part}-{what}"
+    for part in ("train", "t10k")
+    for what in ("images-idx3-ubyte", "labels-idx1-ubyte", "hands-idx1-int")
+}
+
+
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder is empty, or holds what a sink writes and nothing else."""
+    """Whether a folder is empty, or holds what a sink writes and nothing else: a user's own digits must not be lost."""
     names = {entry.name for entry in folder.iterdir()}
-    digits = {str(digit) for digit in range(10)} | {LABELS_FILE}
-    return names <= digits or all(name.startswith(("train-", "t10k-")) for name in names)
+    if LABELS_FILE not in names:
+        return names <= _IDX_FILES
+    return names <= {LABELS_FILE, *"0123456789"} and all(
+        (folder / name).is_dir() and all(re.fullmatch(r"\d{6,}\.png", file.name) for file in (folder / name).iterdir())
+        for name in names - {LABELS_FILE}
+    )

@@ -254,11 +254,17 @@ def _checked(codes: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def cluster_measures(
-    codes: Array, labels: Array, train_codes: Array, train_labels: Array, seeds: int = 5
+    codes: Array,
+    labels: Array,
+    train_codes: Array,
+    train_labels: Array,
+    seeds: int = 5,
+    metric: str = "Euclidean",
 ) -> list[Measure]:
     """The scores of `cluster_scores` over several seeds, and of `dense_clusters`, for tables.
 
-    Arguments as there; `seeds` starts of the methods are made, with the seeds 0, 1, ...
+    Arguments as there; `seeds` starts of the methods are made, with the seeds 0, 1, ...; `metric` says in words what
+    the distance of two codes is, for the settings.
 
     Raises:
         InputError: As `cluster_scores`.
@@ -272,7 +278,8 @@ def cluster_measures(
     n = len(codes)
     measures = []
     for method, found in methods.items():
-        settings = {"clusters": sorted({len(each.centers) for each in found})}
+        settings: dict[str, Any] = {"clusters": sorted({len(each.centers) for each in found})}
+        settings |= {"seeds": list(range(len(found))), "metric": metric}
         for score, (name, definition) in _SCORES.items():
             values = [getattr(each, score) for each in found]
             measures.append(Measure.repeated(f"{method}: {name}", values, "seeds", "", definition, n, **settings))
@@ -282,7 +289,7 @@ def cluster_measures(
         "share",
         f"Share of codes whose class most of their {NEIGHBORS} nearest training codes have.",
         n,
-        settings={"training codes": len(train_codes)},
+        settings={"training codes": len(train_codes), "metric": metric},
     )
     return [votes, *measures]
 

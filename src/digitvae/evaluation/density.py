@@ -47,16 +47,18 @@ class Effort:
         binarizations: Fixed binarisations of the digits, with the seeds 0, 1, ...
         shifts: Random shifts of the lattice for each.
         k: Codes for each image in the importance-weighted bound.
+        classifiers: Whether classifiers are trained on generated digits (see `digitvae.evaluation.suite`).
     """
 
     binarizations: int = 5
     shifts: int = 4
     k: int = 500
+    classifiers: bool = True
 
     @classmethod
     def quick(cls) -> Effort:
         """What takes about a minute for 10,000 digits on two cores."""
-        return cls(binarizations=1, shifts=2, k=50)
+        return cls(binarizations=1, shifts=2, k=50, classifiers=False)
 
 
 def binarize(images: Tensor | np.ndarray, seed: int) -> Tensor:
@@ -101,13 +103,14 @@ def density_measures(
     batches = [unit_range(as_images(images)) if grey else binarize(images, seed) for seed in range(draws)]
     n = len(batches[0])
     common = {"binarization": binarization, "seeds": [] if grey else list(range(draws))}
-    what = " (cross-entropy)" if is_cross_entropy(model, binarization) else ""
+    cross_entropy = is_cross_entropy(model, binarization)
+    what, definitions = " (cross-entropy)" if cross_entropy else "", _definitions(cross_entropy)
     measures = []
 
-    def add(name: str, values: list[float], definition: str, **settings: object) -> None:
-        measures.append(
-            Measure.repeated(name + what, values, "binarisations", "nats", definition, n, **common, **settings)
-        )
+    def add(name: str, values: list[float], title: str = "", /, **settings: object) -> None:
+        about = common | settings
+        title = (title or name) + what
+        measures.append(Measure.repeated(title, values, "binarisations", "nats", definitions[name], n, **about))
 
     notify("posteriors and ELBO")
     posteriors = [encode(model, x) for x in batches]
@@ -115,22 +118,23 @@ def density_measures(
         _mean_terms(model, x, posterior, seed)
         for seed, (x, posterior) in enumerate(zip(batches, posteriors, strict=True))
     ]
-    for place, (name, definition) in enumerate(_TERMS.items()):
-        add(name, [each[place] for each in terms], definition)
+    for place, name in enumerate(("elbo", "rate", "distortion")):
+        add(name, [each[place] for each in terms])
     notify(f"importance-weighted bound, k = {effort.k}")
     bounds = [
         importance_weighted(model, x, effort.k, seed, posterior)
         for seed, (x, posterior) in enumerate(zip(batches, posteriors, strict=True))
     ]
-    add(f"iw_bound({effort.k})", [float(b.double().mean()) for b in bounds], _IW_BOUND, k=effort.k)
+    add("iw_bound", [float(b.double().mean()) for b in bounds], f"iw_bound({effort.k})", k=effort.k)
     if _integrable(model):
         notify("quadrature")
         q = quadrature(model, torch.cat(batches), effort.shifts, notify)
         values = [float(part.double().mean()) for part in torch.split(q.log_prob, n)]
         settings = {"points": q.size, "shifts": effort.shifts, "spread_over_shifts": q.spread, "change": q.change}
-        add("log_prob_quadrature", values, _QUADRATURE, **settings)
+        add("log_prob_quadrature", values, **settings)
         fixed = [float(part.double().mean()) for part in torch.split(q.mixture, n)]
-        add("mixture of fixed points", fixed, _MIXTURE, points=q.size)
+        add("mixture of fixed points", fixed, points=q.size)
+        add("variational gap", [value - each[0] for value, each in zip(values, terms, strict=True)], points=q.size)
     posterior = posteriors[0]
     active = int((posterior.loc.var(0) > ACTIVE).sum())
     measures.append(Measure("active units", active, "", _ACTIVE, n, settings={"of": model.latent_dim}))
@@ -139,17 +143,25 @@ def density_measures(
     return measures
 
 
-_TERMS = {
-    "elbo": "Minus rate and distortion: a lower bound on log p(x); one code for each image.",
-    "rate": "KL divergence of the approximate posterior to the prior.",
-    "distortion": "Minus the expected log-likelihood under the approximate posterior, summed over the pixels.",
-}
-_IW_BOUND = "Importance-weighted lower bound on log p(x) with k codes for each image (Burda et al., 2016)."
-_QUADRATURE = (
-    "Log of the mean likelihood over a lattice in latent space, all random shifts together; in expectation a lower "
-    "bound on log p(x). `change` is the difference to the lattice size before."
-)
-_MIXTURE = "Log-likelihood of the decoder read as a mixture of the points of the first shift alone: exact."
+def _definitions(cross_entropy: bool) -> dict[str, str]:
+    """What each density is; with grey pixels and a likelihood of zeros and ones none is a log p(x)."""
+    log_p, likelihood, fit = "log p(x)", "likelihood", "Minus the expected log-likelihood"
+    if cross_entropy:
+        log_p, likelihood, fit = "minus the cross-entropy", "exp(-cross-entropy)", "Expected cross-entropy"
+    return {
+        "elbo": f"Minus rate and distortion: a lower bound on {log_p}; one code for each image.",
+        "rate": "KL divergence of the approximate posterior to the prior.",
+        "distortion": f"{fit} under the approximate posterior, summed over the pixels.",
+        "iw_bound": f"Importance-weighted lower bound on {log_p} with k codes for each image (Burda et al., 2016).",
+        "log_prob_quadrature": f"Log of the mean {likelihood} over a lattice in latent space, all random shifts "
+        f"together; in expectation a lower bound on {log_p}. `change` is the difference to the lattice size before.",
+        "mixture of fixed points": f"Log of the mean {likelihood} over the points of the first shift alone: exact for "
+        "the decoder read as a mixture of them.",
+        "variational gap": "log_prob_quadrature less elbo: what the approximate posteriors lose, their mean KL "
+        "divergence to the exact ones.",
+    }
+
+
 _ACTIVE = f"Latent dimensions whose posterior mean varies by more than {ACTIVE} (variance) over the digits."
 _AGGREGATE = "KL divergence of the mean of all approximate posteriors to the prior, one code for each image."
 
@@ -291,22 +303,16 @@ def outlier_measures(model: VAE, images: Tensor | np.ndarray, binarization: Bina
     }
     scores, estimator = log_likelihood(model, prepared(images, binarization))
     what = "minus the cross-entropy" if is_cross_entropy(model, binarization) else "log p(x)"
+    settings: dict[str, object] = {"binarization": binarization, "estimator": estimator, "seed": 0}
+    if _integrable(model):
+        settings["points"] = SIZES[0]
     measures = []
     for name, (others, how) in changed.items():
         other_scores, _ = log_likelihood(model, prepared(others, binarization))
         truth = np.repeat([1, 0], len(images))
         area = float(roc_auc_score(truth, torch.cat([scores, other_scores]).numpy()))
         definition = f"Area under the ROC curve of {what} ({estimator}): digits against the same {how}; .5 is chance."
-        measures.append(
-            Measure(
-                f"AUROC against {name} digits",
-                area,
-                "",
-                definition,
-                len(images),
-                settings={"binarization": binarization},
-            )
-        )
+        measures.append(Measure(f"AUROC against {name} digits", area, "", definition, len(images), settings=settings))
     return measures
 
 

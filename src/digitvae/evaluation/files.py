@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -32,19 +33,20 @@ def data_of(model: str) -> str:
     return run.data_name() if run.config_file.is_file() else "mnist"
 
 
-def evaluation_file(model: str, out: Path | None) -> Path:
+def evaluation_file(model: str, out: Path | None, splits: Splits) -> Path:
     """Where the measures go: into the run directory, or beside where the user stands.
 
     Raises:
-        RunError: If there is no such run or model, or the file exists and does not belong to the run.
+        RunError: If there is no such run or model, or the file exists, does not belong to the run and holds something
+            else than measures of this model on these digits.
     """
-    find_model(model)
+    folder = find_model(model)
     run = RunDirectory(Path(model))
     if out is None and run.config_file.is_file():
         return run.evaluation_file
     path = out or Path(f"{Path(model).resolve().name}-evaluation.json")
-    if path.exists():
-        raise RunError(f"{path} exists; name another file with --out.")
+    if path.exists() and _measured(path, model_facts(folder)["sha256"], splits) is None:
+        raise RunError(f"{path} exists and is no evaluation of this model on these digits; name another with --out.")
     if not path.parent.is_dir():
         raise RunError(f"There is no folder {path.parent}; make it, or name another file with --out.")
     return path
@@ -59,10 +61,13 @@ def evaluate_folder(
     path: Path,
     notify: Callable[[str], None] = lambda text: None,
     team: Team = ALONE,
+    k: int | None = None,
 ) -> dict[str, Any]:
-    """Measure a model and write the measures to `path`.
+    """Measure a model and write the measures to `path`, anew after each section: a stop loses no more than that.
 
-    What `path` holds already of the same weights and digits, and is not measured now, is kept.
+    What `path` holds already of the same weights and digits, and is not measured now, is kept: sections with the
+    ``machine`` that they were measured on, and measures within a section (of the same binarisation) with its
+    ``effort`` and ``machine``.
 
     Args:
         model: Run directory, model folder or shipped name.
@@ -73,12 +78,14 @@ def evaluate_folder(
         path: The JSON file.
         notify: Told what is computed next.
         team: Processes that share the work.
+        k: Codes for each image in the importance-weighted bound; 500 in the full form, else 50, where None.
 
     Returns:
         What was written, for the leader; others get nothing.
 
     Raises:
-        InputError: If a metric or binarisation is unknown, or the digits have no labels where they are needed.
+        InputError: If a metric or binarisation is unknown, or the digits are too few or have no labels where they are
+            needed.
         RunError: If the model is missing or damaged, the file cannot be written, or another process is gone.
     """
     from digitvae.evaluation.suite import FORMAT, evaluate_model  # brings what takes seconds to import
@@ -87,6 +94,8 @@ def evaluate_folder(
     vae, config = load_model(folder)
     chosen = _binarization(binarization, config)
     effort = Effort() if full else Effort.quick()
+    if k is not None:
+        effort = dataclasses.replace(effort, k=k)
     own = model_facts(folder)
     facts = {
         "format": FORMAT,
@@ -96,17 +105,31 @@ def evaluate_folder(
         "parameters": count_parameters(vae),
         "data": {"name": splits.name, "caption": splits.caption, "sha256": splits.sha256},
     }
-    sections = evaluate_model(vae, splits, chosen, metrics, effort, notify, team)
-    if not team.leads:
-        return {}
-    for section in sections.values():
-        section["seen_in_training"] = seen_in_training(own, splits, section["digits"])
-        if section["seen_in_training"]:
-            section.pop("copy_audit", None)  # which asks how much nearer digits are to those that were trained on
-    kept = _kept(path, facts)
-    content = {**facts, "sections": {**kept, **sections}, "machine": machine_facts()}
-    write_aside(path, json.dumps(content, indent=2) + "\n")
-    return content
+    kept, machine = _measured(path, own["sha256"], splits) or {}, machine_facts()
+
+    def write(sections: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        now = {name: _completed(section, kept.get(name), own, splits) for name, section in sections.items()}
+        content = {**facts, "sections": {**kept, **now}, "machine": machine}
+        write_aside(path, json.dumps(content, indent=2) + "\n")
+        return content
+
+    sections = evaluate_model(vae, splits, chosen, metrics, effort, notify, team, write)
+    return write(sections) if team.leads else {}
+
+
+def _completed(
+    section: Mapping[str, Any], before: Mapping[str, Any] | None, facts: Mapping[str, Any], splits: Splits
+) -> dict[str, Any]:
+    """A section marked where its digits were seen in training, with measures of `before` that were not made again."""
+    marked = {**section, "seen_in_training": seen_in_training(facts, splits, section["digits"])}
+    if marked["seen_in_training"]:
+        marked.pop("copy_audit", None)  # which asks how much nearer digits are to those that were trained on
+    if "note" not in section and before is not None and before.get("binarization") == section.get("binarization"):
+        again = {measure["name"] for measure in section["measures"]}
+        made = {key: before[key] for key in ("effort", "machine") if key in before}
+        old = [{**made, **measure} for measure in before["measures"] if measure["name"] not in again]
+        marked["measures"] = [*section["measures"], *old]
+    return marked
 
 
 def seen_in_training(facts: Mapping[str, Any], splits: Splits, part: str) -> bool:
@@ -145,9 +168,11 @@ def score_folder(
         raise InputError("Digits are scored by models that are not told the digit, and this one is.")
     facts = model_facts(folder)
     there = facts.get("scores", {})
-    if carried and chosen in there:
+    # Static and dynamic binarisation draw a scored image alike: each pixel once, with a fixed seed.
+    kind = "none" if chosen == "none" else "dynamic"
+    if carried and kind in there:
         try:
-            reference = Reference.from_dict(there[chosen], chosen)
+            reference = Reference.from_dict(there[kind], chosen)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder / 'config.json'} is damaged; restore it from a copy or train again.") from error
     else:
@@ -190,11 +215,19 @@ def _binarization(asked: str | None, config: Config) -> Binarization:
     return cast(Binarization, chosen)
 
 
-def _kept(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Sections of an evaluation that is there already, if it is of the same weights and digits."""
+def _measured(path: Path, weights: str, splits: Splits) -> dict[str, Any] | None:
+    """Sections of an evaluation that is there already, each with its machine, if it is of the same weights and digits;
+    else None.
+    """
+    from digitvae.evaluation.suite import FORMAT
+
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-        same = all(there[key] == facts[key] for key in ("format", "weights", "data"))
-        return dict(there["sections"]) if same else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        if (there["format"], there["weights"], there["data"]["sha256"]) != (FORMAT, weights, splits.sha256):
+            return None
+        sections = {name: {"machine": there["machine"], **section} for name, section in there["sections"].items()}
+        for section in sections.values():
+            _ = [measure["name"] for measure in section["measures"]]
+        return sections
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import resources
 from typing import Any
 
 
@@ -44,7 +47,16 @@ class Measure:
         return cls(name, mean, unit, definition, n, spread, f"{len(values)} {what}", settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; an undefined number becomes None."""
+        """Plain values for JSON; undefined numbers become None."""
         content = asdict(self)
-        content["value"] = None if math.isnan(self.value) else self.value
+        for key in ("value", "spread"):
+            if content[key] is not None and math.isnan(content[key]):
+                content[key] = None
         return content
+
+
+@functools.cache
+def network_sha256(name: str) -> str:
+    """SHA-256 of the file of a network that comes with the package and judges others: ``reader`` or ``features``."""
+    file = resources.files("digitvae") / "pretrained" / f"{name}.safetensors"
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from digitvae.distributions import StandardNormal
-from digitvae.evaluation.measures import Measure
+from digitvae.evaluation.measures import Measure, network_sha256
 from digitvae.generation import decode_images
 from digitvae.models.vae import VAE
 from digitvae.reading import frozen, read_digits
@@ -42,9 +42,10 @@ def map_measures(model: VAE) -> list[Measure]:
     singular = _stretch(model, square)
     area = singular.prod(1).clamp(min=1e-12).log()
     ratio = singular[:, 0] / singular[:, 1].clamp(min=1e-12)
-    settings = {"side": SIDE}
+    settings: dict[str, object] = {"side": SIDE}
+    read_by = settings | {"reader": network_sha256("reader")}
     return [
-        Measure("same digit nearby", float(same.double().mean()), "share", _SAME, SIDE**2, settings=settings),
+        Measure("same digit nearby", float(same.double().mean()), "share", _SAME, SIDE**2, settings=read_by),
         Measure("local distortion", float(area.std()), "", _DISTORTION, SIDE**2, settings=settings),
         Measure("local anisotropy", float(ratio.median()), "", _ANISOTROPY, SIDE**2, settings=settings),
     ]

@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from digitvae.config import Binarization
 from digitvae.data import Digits, Splits
-from digitvae.errors import InputError
+from digitvae.errors import InputError, RunError
+from digitvae.evaluation.clustering import NEIGHBORS as VOTERS
 from digitvae.evaluation.clustering import cluster_measures
-from digitvae.evaluation.density import Effort, density_measures, outlier_measures
-from digitvae.evaluation.measures import Measure
+from digitvae.evaluation.density import CONVERGED, Effort, density_measures, outlier_measures
+from digitvae.evaluation.measures import Measure, network_sha256
 from digitvae.evaluation.rivals import class_means, pca_gaussian
-from digitvae.evaluation.samples import audit_spaces, classification_accuracy, sample_measures, train_share
+from digitvae.evaluation.samples import NEIGHBORS as BALL
+from digitvae.evaluation.samples import RealDigits, audit_spaces, classification_accuracy, sample_measures, train_share
 from digitvae.evaluation.smoothness import can_be_mapped, map_measures
 from digitvae.generation import encode_images, sample
 from digitvae.models.vae import VAE
@@ -44,7 +45,10 @@ BASELINE_DRAWS = 5
 """Sets that it draws for the copy audit: the share of one set of 10,000 is uncertain by a point, as `MARGIN` is."""
 
 MARGIN = 0.01
-"""How far above it the copy audit lets a model be, as a share of its digits."""
+"""How far above it the copy audit lets a model be, and the share of near-duplicates that fails it."""
+
+SEED = 0
+"""Seed of the digits that are judged, where they are drawn."""
 
 FORMAT = 1
 """Version of the layout of ``evaluation.json``."""
@@ -58,6 +62,7 @@ def evaluate_model(
     effort: Effort | None = None,
     notify: Callable[[str], None] = lambda text: None,
     team: Team = ALONE,
+    keep: Callable[[dict[str, Any]], object] = lambda sections: None,
 ) -> dict[str, Any]:
     """Measure a model on digits that it has not seen.
 
@@ -75,90 +80,139 @@ def evaluate_model(
         effort: How much is computed; the quick form where left out.
         notify: Told what is computed next.
         team: Processes that each measure some of the sections.
+        keep: Given the sections so far after each one that the leader has measured, so that a stop loses no more
+            than a section.
 
     Returns:
-        Sections of measures by name, each ``{"digits", "seconds", "measures"}``, ready for JSON; none where this
-        process does not lead.
+        Sections of measures by name, each ``{"digits", "seconds", "measures", "effort"}`` and what else it says, ready
+        for JSON; none where this process does not lead. A section that turns out to be impossible, such as clusters
+        of codes that are all alike, has no measures and a ``note`` that says why.
 
     Raises:
-        InputError: If a metric is unknown, or clusters are asked for of digits without labels.
-        RunError: If another process is gone.
+        InputError: If a metric is unknown, or the digits are too few for one or lack the labels that it needs.
+        RunError: If another process is gone, or the installation is damaged.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise InputError(f"There is no metric '{unknown[0]}'; use some of: {', '.join(METRICS)}.")
     name, judged = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
-    if "clusters" in metrics and any(part.labels is None for part in (splits.train, splits.validation, judged)):
-        raise InputError("Clusters are held against labels, and these digits have none; leave the metric out.")
-    jobs: dict[str, Callable[[], dict[str, Any]]] = {}
+    _check(model, splits, metrics, name, judged)
+    effort = effort or Effort.quick()
+    jobs: dict[str, _Job] = {}
     if "density" in metrics:
-        jobs["density"] = lambda: _density(model, judged, name, binarization, effort or Effort.quick(), notify)
+        jobs["density"] = _Job(name, functools.partial(_density, model, judged, binarization, effort, notify))
     if "clusters" in metrics:
         voters = functools.cache(lambda: _codes(model, splits.train))
         for part, digits in {"validation": splits.validation, name: judged}.items():
-            jobs[f"clusters, {part}"] = functools.partial(_clusters, model, digits, part, voters, notify)
+            measure = functools.partial(_clusters, model, digits, part, voters, notify)
+            jobs[f"clusters, {part}"] = _Job(part, measure)
         if can_be_mapped(model):
-            jobs["map"] = lambda: _map(model)
+            jobs["map"] = _Job("decoded", lambda: (map_measures(model), {}))
     if "samples" in metrics:
-        full = effort is not None and effort != Effort.quick()
+        real = RealDigits(known_digits(splits), judged)
         for title, generate in _generators(model, splits).items():
-            jobs[title] = functools.partial(_samples, title, generate, splits, judged, name, full, notify)
-    own = {title: job() for title, job in list(jobs.items())[team.rank :: team.size]}
+            measure = functools.partial(_samples, title, generate, splits, real, effort.classifiers, notify)
+            jobs[title] = _Job(name, measure)
+    own: dict[str, Any] = {}
+    for title, job in list(jobs.items())[team.rank :: team.size]:
+        own[title] = job.done() | {"effort": dataclasses.asdict(effort)}
+        if team.leads:
+            keep(own)
     every = [json.loads(content) for content in team.collect(json.dumps(own).encode())]
     found = {title: made for content in every for title, made in content.items()}
     sections = {title: found[title] for title in jobs if title in found}
-    if BASELINE in sections:
+    if sections.get(BASELINE, {}).get("measures"):
         for title in sections:
-            if title.startswith("samples"):
+            if title.startswith("samples") and sections[title]["measures"]:
                 sections[title]["copy_audit"] = copy_verdict(sections[title], sections[BASELINE])
     return sections
 
 
+Made = tuple[list[Measure], dict[str, Any]]
+"""The measures of a section, and what else it says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A section that is to be measured: on which digits, and how."""
+
+    digits: str
+    measure: Callable[[], Made]
+
+    def done(self) -> dict[str, Any]:
+        """The section, or a note that says why it is impossible."""
+        began = time.perf_counter()
+        try:
+            measures, facts = self.measure()
+        except RunError:  # not the model and its digits are at fault, but what is installed
+            raise
+        except InputError as error:
+            return section(self.digits, [], began) | {"note": str(error)}
+        return section(self.digits, measures, began) | facts
+
+
+def _check(model: VAE, splits: Splits, metrics: Sequence[str], name: str, judged: Digits) -> None:
+    """Refuse what is known to be impossible before any work; `name` is that of the digits that are judged."""
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise InputError(f"There is no metric '{unknown[0]}'; use some of: {', '.join(METRICS)}.")
+    if "density" in metrics and model.classes and judged.labels is None:
+        raise InputError("This model is conditioned on the digit, and these digits have no labels; leave density out.")
+    if "clusters" in metrics:
+        parts = {"training": splits.train, "validation": splits.validation, name: judged}
+        if any(digits.labels is None for digits in parts.values()):
+            raise InputError("Clusters are held against labels, and these digits have none; leave the metric out.")
+        for part, digits in parts.items():
+            if len(digits) <= VOTERS:
+                raise InputError(f"Clusters need more than {VOTERS} {part} digits, not {len(digits)}; leave them out.")
+    if "samples" in metrics:
+        known = len(splits.train) + (0 if splits.test is None else len(splits.validation))
+        if len(judged) <= BALL:
+            raise InputError(f"Samples need more than {BALL} {name} digits, not {len(judged)}; leave samples out.")
+        if known < len(judged):
+            raise InputError(
+                f"The copy audit needs as many training digits as {name} digits, {len(judged):,} or more, and there "
+                f"are {known:,}; leave samples out."
+            )
+
+
 def _density(
-    model: VAE, digits: Digits, part: str, binarization: Binarization, effort: Effort, notify: Callable[[str], None]
-) -> dict[str, Any]:
-    began = time.perf_counter()
-    given = model.given(_label(model, digits.labels))
+    model: VAE, digits: Digits, binarization: Binarization, effort: Effort, notify: Callable[[str], None]
+) -> Made:
+    given = model.given(None if digits.labels is None else torch.from_numpy(digits.labels.astype(np.int64)))
     measures = density_measures(given, digits.images, binarization, effort, notify)
     notify("real digits against changed ones")
     measures += outlier_measures(given, digits.images, binarization)
-    return {"binarization": binarization, **section(part, measures, began)}
+    return measures, {"binarization": binarization}
 
 
 def _clusters(
     model: VAE, digits: Digits, part: str, voters: Callable[[], tuple[Any, Any]], notify: Callable[[str], None]
-) -> dict[str, Any]:
+) -> Made:
     notify(f"clusters of the {part} digits")
-    began = time.perf_counter()
-    return section(part, cluster_measures(*_codes(model, digits), *voters()), began)
-
-
-def _map(model: VAE) -> dict[str, Any]:
-    began = time.perf_counter()
-    return section("decoded", map_measures(model), began)
+    codes, labels = _codes(model, digits)
+    metric = "Euclidean"
+    if codes.shape[1] > model.latent_dim:
+        metric = f"Euclidean, each of the {model.latent_dim} dimensions a point on a circle"
+    return cluster_measures(codes, labels, *voters(), metric=metric), {}
 
 
 def _samples(
     title: str,
     generate: Callable[[int], Digits],
     splits: Splits,
-    judged: Digits,
-    part: str,
-    full: bool,
+    real: RealDigits,
+    classifiers: bool,
     notify: Callable[[str], None],
-) -> dict[str, Any]:
+) -> Made:
     notify(title)
-    began = time.perf_counter()
-    digits = generate(TRAINED_ON if full else len(judged))
-    known = known_digits(splits)
+    judged = real.judged
+    digits = generate(TRAINED_ON if classifiers else len(judged))
     if title == FLOOR:  # which are the last training digits: they are not held against themselves
-        known = known_digits(splits, len(judged))
-    measures = sample_measures(digits.images[-len(judged) :], known, judged)
+        real = RealDigits(known_digits(splits, len(judged)), judged)
+    measures = sample_measures(digits.images[-len(judged) :], real)
     if title == BASELINE:
-        measures = with_more_draws(measures, splits.train, judged, known=known)
-    if full and judged.labels is not None:
+        measures = with_more_draws(measures, splits.train, real)
+    if classifiers and judged.labels is not None:
         measures.append(_accuracy(digits, judged, notify))
-    return section(part, measures, began) | {"drawn": len(digits)}
+    return measures, {"drawn": len(digits), "seed": SEED}
 
 
 def known_digits(splits: Splits, without: int = 0) -> Digits:
@@ -176,25 +230,24 @@ def known_digits(splits: Splits, without: int = 0) -> Digits:
     return train if splits.test is None else train.followed_by(splits.validation)
 
 
-def with_more_draws(
-    measures: Sequence[Measure], train: Digits, judged: Digits, seed: int = 0, known: Digits | None = None
-) -> list[Measure]:
+def with_more_draws(measures: Sequence[Measure], train: Digits, real: RealDigits, seed: int = 0) -> list[Measure]:
     """The baseline's measures for the set of one seed, its shares of nearest digits as means over `BASELINE_DRAWS`.
 
     Args:
         measures: Those of the first set.
         train: What the baseline is fitted to.
-        judged: Digits that it has not seen.
+        real: What they are held against.
         seed: That of the first set.
-        known: The digits that may have been copied; those of `train` where left out.
     """
-    more = [pca_gaussian(train, len(judged), seed + further).images for further in range(1, BASELINE_DRAWS)]
+    judged = len(real.judged)
+    more = [pca_gaussian(train, judged, seed + further).images for further in range(1, BASELINE_DRAWS)]
     found = {measure.name: measure for measure in measures}
     for where, as_points in audit_spaces().items():
-        trained, unknown = as_points((known or train).images[: len(judged)]), as_points(judged.images)
+        known, unknown = real.points(where)
         one = found[f"nearest is trained on ({where})"]
-        shares = [one.value, *(train_share(as_points(images), trained, unknown) for images in more)]
+        shares = [one.value, *(train_share(as_points(images), known, unknown) for images in more)]
         settings = one.settings | {"error": one.settings["error"] / math.sqrt(BASELINE_DRAWS)}
+        settings["seeds"] = list(range(seed, seed + BASELINE_DRAWS))
         found[one.name] = Measure.repeated(one.name, shares, "draws", one.unit, one.definition, one.n, **settings)
     return list(found.values())
 
@@ -203,8 +256,8 @@ def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dic
     """Whether a section of samples passes the copy audit, held against that of a generator that cannot copy.
 
     In pixels and in reader features, the 95 % interval of the share of digits whose nearest digit was trained on must
-    reach down to the baseline's share plus `MARGIN`, and near-duplicates must be fewer than the baseline's share plus
-    `MARGIN`.
+    reach down to the baseline's share plus `MARGIN`, and near-duplicates must be fewer than `MARGIN`, whatever the
+    baseline has: a hundredth of copies, each nearer than any digit is to another, always fails.
 
     Returns:
         ``passed`` and ``why``, a sentence for each condition that fails.
@@ -212,28 +265,50 @@ def copy_verdict(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dic
     own, other = ({m["name"]: m for m in each["measures"]} for each in (section, baseline))
     why = []
     for name, measure in own.items():
-        allowed = other.get(name, measure)["value"] + MARGIN
-        if name.startswith("nearest is trained on") and measure["value"] - measure["settings"]["error"] > allowed:
-            why.append(f"{name}: {measure['value']:.1%}, allowed {allowed:.1%} within the 95 % interval")
-        if name.startswith("near-duplicates") and measure["value"] >= allowed:
-            why.append(f"{name}: {measure['value']:.2%}, allowed {allowed:.2%}")
+        value = measure["value"]
+        if name.startswith("nearest is trained on"):
+            allowed = other.get(name, measure)["value"] + MARGIN
+            if value - measure["settings"]["error"] > allowed:
+                why.append(f"{name}: {value:.1%}, allowed {allowed:.1%} within the 95 % interval")
+        if name.startswith("near-duplicates") and value >= MARGIN:
+            why.append(f"{name}: {value:.2%}, allowed less than {MARGIN:.0%}")
     return {"passed": not why, "why": why}
 
 
+def how(measure: Mapping[str, Any]) -> str:
+    """What a reader of a measure must know beside it, in a few words; empty where there is nothing.
+
+    >>> how({"settings": {"points": 46368, "change": 0.2, "shifts": 2, "spread_over_shifts": 0.01}})
+    '46,368 points, 2 shifts ± 0.01 nats, last change +0.20: not converged'
+    """
+    settings = measure["settings"]
+    said = []
+    if "points" in settings:
+        said.append(f"{settings['points']:,} points")
+    if "spread_over_shifts" in settings:
+        said.append(f"{settings['shifts']} shifts ± {settings['spread_over_shifts']:.2f} nats")
+    if "change" in settings:
+        converged = "" if abs(settings["change"]) < CONVERGED else ": not converged"
+        said.append(f"last change {settings['change']:+.2f}{converged}")
+    if "error" in settings:
+        said.append(f"± {100 * settings['error']:.2f} points (95 %)")
+    if "labelled_by" in settings:
+        said.append(f"labelled by the {settings['labelled_by']}")
+    if "counts" in settings:
+        said.append("of each: " + " ".join(map(str, settings["counts"])))
+    if "effort" in measure:
+        said.append("kept from an earlier evaluation")
+    return ", ".join(said)
+
+
 def sampled(model: VAE, n: int) -> Digits:
-    """The `n` digits that are judged: what the model draws for codes drawn from the prior with the seed 0.
+    """The `n` digits that are judged: what the model draws for codes drawn from the prior with the seed `SEED`.
 
     A model that is conditioned on labels draws 0, 1, ... 9 in turn, and they have these labels; others have none.
     """
     labels = (np.arange(n) % model.classes).astype(np.uint8) if model.classes else None
-    images = sample(model, n, torch.Generator().manual_seed(0), labels).images
+    images = sample(model, n, torch.Generator().manual_seed(SEED), labels).images
     return Digits(images.squeeze(1).mul(255).round().byte().numpy(), labels)
-
-
-def _label(model: VAE, labels: npt.NDArray[np.uint8] | None) -> torch.Tensor | None:
-    if labels is None and model.classes:
-        raise InputError("This model is conditioned on the digit, and these digits have no labels.")
-    return None if labels is None else torch.from_numpy(labels.astype(np.int64))
 
 
 def _generators(model: VAE, splits: Splits) -> dict[str, Callable[[int], Digits]]:
@@ -242,18 +317,18 @@ def _generators(model: VAE, splits: Splits) -> dict[str, Callable[[int], Digits]
     if splits.train.labels is not None:
         generators[FLOOR] = lambda n: splits.train.subset(slice(-n, None))
         generators["samples, class means"] = lambda n: class_means(splits.train, n)
-        generators[BASELINE] = lambda n: pca_gaussian(splits.train, n)
+        generators[BASELINE] = lambda n: pca_gaussian(splits.train, n, SEED)
     return generators
 
 
 def _accuracy(digits: Digits, judged: Digits, notify: Callable[[str], None]) -> Measure:
     """Digits without labels are labelled by the frozen reader, which the measure's settings say."""
-    labels = digits.labels
+    labels, labelled = digits.labels, {"labelled_by": "generator"}
     if labels is None:
         labels = read_digits(frozen("reader")[0], digits.images).argmax(1).numpy()
+        labelled = {"labelled_by": "frozen reader", "reader": network_sha256("reader")}
     score = classification_accuracy(digits.images, labels, judged.images, np.asarray(judged.labels), notify=notify)
-    labelled_by = "frozen reader" if digits.labels is None else "generator"
-    return dataclasses.replace(score, settings={**score.settings, "labelled_by": labelled_by})
+    return dataclasses.replace(score, settings={**score.settings, **labelled})
 
 
 def section(digits: str, measures: Sequence[Measure], began: float) -> dict[str, Any]:

@@ -48,20 +48,23 @@ class Desk:
         self.slow = ThreadPoolExecutor(1, "slow")
 
     def prepare(self) -> None:
-        """Encode the points, then make the rest ready that the views need; for a thread of its own."""
+        """Make ready what the views need, what takes least first; for a thread of its own."""
+        explored = self.explored.result()
+        if explored.stopped.is_set():
+            return
         try:
             from digitvae.explorer.drawings import Judge
             from digitvae.explorer.styles import Stylist
 
-            explored = self.explored.result()
+            self.stylist.set_result(Stylist(explored.studio[0]))
             explored.encode()
             if explored.stopped.is_set():
                 return
-            self.stylist.set_result(Stylist(explored.studio[0]))
             judge = Judge(explored)
             judge.warm()
             self.judge.set_result(judge)
         except BaseException as error:
+            explored.encoded.set()  # who waits for the points must not do so for ever
             for waited in (self.stylist, self.judge):
                 if not waited.done():
                     waited.set_exception(error)
@@ -77,10 +80,19 @@ class Desk:
 
     def close(self) -> None:
         """Begin nothing new, and leave what is not finished."""
-        if self.explored.done() and not self.explored.exception():
-            self.explored.result().stopped.set()
+        self.explored.add_done_callback(_stop)
         self.quick.shutdown(wait=False, cancel_futures=True)
         self.slow.shutdown(wait=False, cancel_futures=True)
+
+
+def _stop(explored: Future[Explored]) -> None:
+    if not explored.exception():
+        explored.result().stopped.set()
+
+
+async def _there(waited: Future[Answer]) -> Answer:
+    """What all requests wait for together: one that is cancelled must not take it away from the rest."""
+    return await asyncio.shield(asyncio.wrap_future(waited))
 
 
 class Decoding:
@@ -156,7 +168,7 @@ def _pages(app: FastAPI, files: dict[str, bytes]) -> None:
 
 def _map(app: FastAPI, desk: Desk) -> None:
     async def loaded() -> Explored:
-        return await asyncio.wrap_future(desk.explored)
+        return await _there(desk.explored)
 
     @app.get("/api/about")
     async def about() -> dict[str, Any]:
@@ -165,8 +177,8 @@ def _map(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/points")
     async def points() -> Response:
         explored = await loaded()
-        places = explored.places
-        return _binary(places.tobytes(), {"X-Done": str(int(explored.encoded.is_set()))})
+        done = explored.encoded.is_set()  # asked first: points that come after it are not said to be all
+        return _binary(explored.places.tobytes(), {"X-Done": str(int(done))})
 
     @app.get("/api/support")
     async def support() -> dict[str, Any]:
@@ -209,23 +221,23 @@ def _map(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/api/draw")
     async def draw(request: Request, digit: int | None = None) -> dict[str, Any]:
-        from digitvae.explorer.drawings import fitted
-
         content, kind = await request.body(), request.headers.get("content-type", "").partition(";")[0]
-        judge = await asyncio.wrap_future(desk.judge)
+        judge = await _there(desk.judge)
+        from digitvae.explorer.drawings import fitted  # by now it is there, and costs the event loop no time
+
         return await desk.slowly(lambda: judge.answer(fitted(content, kind), digit))
 
 
 def _studio(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/style")
     async def style(request: Request) -> dict[str, Any]:
+        stylist = await _there(desk.stylist)
         from digitvae.explorer.styles import Wish
 
         try:
             wish = Wish.read(json.loads(await request.body()))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise error if isinstance(error, InputError) else InputError("That is not JSON.") from error
-        stylist = await asyncio.wrap_future(desk.stylist)
         return await desk.quickly(stylist.draw, wish)
 
     @app.get("/api/write")
@@ -238,7 +250,7 @@ def _studio(app: FastAPI, desk: Desk) -> None:
         paper: str = "#ffffff",
         format: str = "png",
     ) -> Response:
-        stylist = await asyncio.wrap_future(desk.stylist)
+        stylist = await _there(desk.stylist)
         content, kind = await desk.quickly(stylist.written, text, hand, seed, height, ink, paper, format)
         return Response(content, media_type=kind)
 

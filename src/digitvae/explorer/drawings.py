@@ -53,14 +53,19 @@ class Judge:
         """What scores drawings; it takes seconds to make."""
         return KeptLattice(self._scored[0])
 
+    @property
+    def carried(self) -> bool:
+        """Whether the model itself carries the scores of the real digits, so that no data is needed for them."""
+        there: dict[str, Any] = self._facts.get("scores", {})
+        return self._scored[1].data.binarization in there
+
     @functools.cached_property
     def reference(self) -> Reference | str:
         """The real digits that a drawing stands among; a sentence where all that are here were trained on."""
         model, config = self._scored
         chosen = config.data.binarization
-        there = self._facts.get("scores", {})
-        if chosen in there:
-            return Reference.from_dict(there[chosen], chosen)
+        if self.carried:
+            return Reference.from_dict(self._facts["scores"][chosen], chosen)
         try:
             return reference_scores(model, self._facts, self.explored.splits, chosen)
         except RunError:
@@ -125,6 +130,7 @@ class Judge:
                 "crossEntropy": reference.cross_entropy,
                 "among": reference.digits,
                 "by": self.scorer,
+                "carried": self.carried,
             },
             "noScore": "",
         }
@@ -138,6 +144,7 @@ class Judge:
         train = self.explored.splits.train
         return [
             {
+                "row": int(near[place]),
                 "image": encoded(train.images[near[place]]),
                 "label": None if train.labels is None else int(train.labels[near[place]]),
                 "distance": round(float(distance[place]), 2),

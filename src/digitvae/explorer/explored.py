@@ -47,6 +47,7 @@ class Explored:
         name: Run directory, model folder or shipped name.
         splits: The digits; the validation digits are the points.
         data: The name under which `digitvae.data.load_splits` gives them again.
+        data_dir: The folder that it looks in, where one was named.
 
     Attributes:
         drawer: What draws on the map; None where there is no map.
@@ -59,8 +60,8 @@ class Explored:
         RunError: If there is no such model, or it is damaged.
     """
 
-    def __init__(self, name: str, splits: Splits, data: str = "mnist") -> None:
-        self.name, self.splits, self.data = name, splits, data
+    def __init__(self, name: str, splits: Splits, data: str = "mnist", data_dir: Path | None = None) -> None:
+        self.name, self.splits, self.data, self.data_dir = name, splits, data, data_dir
         self.folder = find_model(name)
         self.facts = model_facts(self.folder)
         self.model, self.config = load_model(self.folder)
@@ -286,6 +287,7 @@ class Explored:
             "labels": None if validation.labels is None else validation.labels.tolist(),
             "dataName": self.data,
             "dataOption": None if self.data == data_of(self.name) else self.data,
+            "dataDir": None if self.data_dir is None else str(self.data_dir),
             "digits": f"{len(validation):,} validation digits of {self.splits.title}",
             "seen": seen_in_training(self.facts, self.splits, "validation"),
             "epochs": self.epochs,

@@ -63,6 +63,12 @@ def _try(port: int) -> socket.socket | OSError:
     return made
 
 
+def names(port: int) -> frozenset[str]:
+    """Names by which pages on this machine ask the server at `port`; browsers leave out port 80, which is usual."""
+    ending = "" if port == 80 else f":{port}"
+    return frozenset({f"{HOST}:{port}", f"localhost:{port}", f"{HOST}{ending}", f"localhost{ending}"})
+
+
 def serve(
     load: Callable[[], Explored], place: socket.socket, open_browser: bool, notify: Callable[[str], None]
 ) -> None:
@@ -84,7 +90,7 @@ def serve(
     port = place.getsockname()[1]
     explored: Future[Explored] = Future()
     desk = Desk(explored)
-    app = create_app(desk, frozenset({f"{HOST}:{port}", f"localhost:{port}"}))
+    app = create_app(desk, names(port))
     config = uvicorn.Config(
         app,
         log_level="error",

@@ -183,9 +183,13 @@ def _whole(values: Mapping[str, Any], name: str, among: range, default: int | No
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of more than 308 digits
+        number = math.inf
+    if not math.isfinite(number):
         raise InputError(f"The {name} must be a number.")
-    return float(value)
+    return number
 
 
 def _measures(found: Morphometry) -> dict[str, float | None]:

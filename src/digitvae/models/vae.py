@@ -71,6 +71,8 @@ class VAE(nn.Module):
         self.contrast = contrast
         self.label: Tensor | None = None
         self.recipe: Config | None = None
+        # The digest of the weights as they were read, and what their folder says of them: see `checkpoint.facts_of`.
+        self.read: tuple[str, dict[str, Any]] = ("", {})
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digitvae.data import Splits
 from digitvae.figures import draw_paths, draw_rows
 from digitvae.generation import decode_images, nearest_images, sample
 from digitvae.latent import Support, extrapolate, interpolate, path_positions
-from digitvae.report.coded import Array, Coded, pixels, plane, stream, unit
+from digitvae.report.coded import Coded, pixels, plane, stream, unit
 from digitvae.report.parts import Picture, Table, number, percent, picture
 
 BETWEEN = 9
@@ -169,28 +170,37 @@ def _support_ends(first: Tensor, last: Tensor, support: Support) -> tuple[str, s
     )
 
 
-def new_section(coded: Coded, train_images: Array, data: str, seed: int) -> NewSection:
-    """Nearest training digits of generated ones, against those of real digits that were not trained on.
+def new_section(coded: Coded, splits: Splits, train_on_all: bool, data: str, seed: int) -> NewSection:
+    """Nearest known digits of generated ones, against those of real digits that are not among these.
 
     Args:
         coded: The last snapshot.
-        train_images: All training images, uint8, shape (n, 28, 28).
+        splits: The digits.
+        train_on_all: Whether the model was trained on the validation digits too: they are then known.
         data: The caption of the data.
         seed: Seed of the run.
     """
     asked = np.arange(MADE) % coded.model.classes if coded.model.classes else None
     made = sample(coded.model, MADE, stream(seed, "samples"), asked).images
-    real = coded.validation.images[:MADE]
-    found, apart = nearest_images(made, train_images)
-    _, floor = nearest_images(real, train_images)
+    real = splits.validation.images[:MADE]
+    train = splits.train.images
+    known = np.concatenate([train, splits.validation.images]) if train_on_all else train
+    found, apart = nearest_images(made, known)
+    _, floor = nearest_images(real, train)
     made_apart, real_apart = apart[:, 0], floor[:, 0]
     copies = int((made_apart == 0).sum())
     close = float(torch.quantile(real_apart, 0.01))
     nearer = int((made_apart < close).sum())
+    held = (
+        f"all {len(known):,} digits that it was trained on, validation digits too, pixel by pixel. The floor is what "
+        "other real digits do: how near is the nearest training digit to a validation digit?"
+        if train_on_all
+        else f"all {len(known):,} training digits, pixel by pixel. The floor is what real digits do that the model was "
+        "not trained on: how near is the nearest training digit to them?"
+    )
     texts = [
-        "A model that only remembered its training digits would give them back. So each generated digit is held "
-        f"against all {len(train_images):,} training digits, pixel by pixel. The floor is what real digits do that the "
-        "model was not trained on: how near is the nearest training digit to them?",
+        f"A model that only remembered its training digits would give them back. So each generated digit is held "
+        f"against {held}",
         f"{'None' if copies == 0 else copies} of {MADE} generated digits {'is' if copies < 2 else 'are'} equal to a "
         f"training digit, and {nearer or 'none'} come{'s' if nearer == 1 else ''} "
         f"nearer to one than 99 % of the real validation digits do. Generated "
@@ -198,7 +208,7 @@ def new_section(coded: Coded, train_images: Array, data: str, seed: int) -> NewS
         "no sign of copying.",
     ]
     shown = slice(10)
-    pairs = np.stack([pixels(made[shown]), unit(train_images[found[shown, 0].numpy()])])
+    pairs = np.stack([pixels(made[shown]), unit(known[found[shown, 0].numpy()])])
     sheet = draw_rows(pairs, ["made", "nearest\nreal"], [f"{d:.1f}" for d in made_apart[shown]])
     rows = [
         [name, f"{len(d):,}", *(number(float(torch.quantile(d, q))) for q in (0.05, 0.5, 0.95))]

@@ -138,10 +138,10 @@ def _table(coded: Sequence[Coded], scores: Sequence[ClusterScores | None], data:
     caption = (
         f"{n:,} validation digits. Accuracy: share in the cluster matched to their class, clusters and classes matched "
         "one to one (Hungarian method). NMI, ARI: agreement with the classes, 1 is perfect, ARI 0 is chance. "
-        f"Silhouette: how separate the clusters are, labels aside. Vote: share whose class most of the {NEIGHBORS} "
-        f"nearest of {votes:,} training codes have; it is the same for both methods. {data}."
+        f"Silhouette: how separate the clusters are, labels aside. {NEIGHBORS}-neighbour accuracy: share whose class "
+        f"most of the {NEIGHBORS} nearest of {votes:,} training codes have; it is the same for both methods. {data}."
     )
-    head = ["epoch", "method", "accuracy", "NMI", "ARI", "silhouette", f"{NEIGHBORS}-neighbour vote"]
+    head = ["epoch", "method", "accuracy", "NMI", "ARI", "silhouette", f"{NEIGHBORS}-neighbour accuracy"]
     return Table("Clustering by snapshot", caption, head, rows, left=2)
 
 

@@ -121,8 +121,8 @@ def terms_picture(curves: Curves, data: str) -> Picture:
     )
 
 
-def fit_words(curves: Curves) -> list[str]:
-    """How well the curves agree, and whether there is overfitting, measured."""
+def fit_words(curves: Curves, train_on_all: bool = False) -> list[str]:
+    """How well the curves agree, and whether there is overfitting, measured; it cannot be seen on digits trained on."""
     train, validation = curves.train["loss"], curves.validation["loss"]
     best, last = curves.best, len(curves.epochs) - 1
     gap, rise = validation[-1] - train[-1], validation[-1] - validation[best]
@@ -131,7 +131,9 @@ def fit_words(curves: Curves) -> list[str]:
         f"{validation[-1]:.2f} in validation; the lowest validation loss is {validation[best]:.2f}, after epoch "
         f"{curves.epochs[best]}."
     ]
-    if overfits(curves):
+    if train_on_all:
+        words.append("The run was trained on the validation digits too, so these curves cannot show overfitting.")
+    elif overfits(curves):
         words.append(
             f"The run overfits: since epoch {curves.epochs[best]} the training loss fell by another "
             f"{number(train[best] - train[last])} nats, but the validation loss rose by {number(rise)}. At the end "
@@ -196,10 +198,13 @@ def rates_table(curves: Curves, data: str) -> Table | None:
 def sound_words(config: Config, curves: Curves) -> list[str]:
     """What was done to keep the validation curve sound, as the recipe says."""
     settings = config.training
+    noise = "latent noise" if settings.objective == "elbo" else "lattice"
+    how = f"measured by the same function as training, with the same {noise} after every epoch"
+    cut = f"Validation digits were cut off before training, are never trained on, and are {how}."
+    if config.data.train_on == "all":
+        cut = f"Validation digits are among those trained on, so their loss says nothing of new ones; they are {how}."
     words = [
-        "Validation digits were cut off before training, are never trained on, and are measured by the same function "
-        f"as training, with the same {'latent noise' if settings.objective == 'elbo' else 'lattice'} after every "
-        "epoch. The test set was not touched.",
+        f"{cut} The test set was not touched.",
         f"The weights with the lowest validation loss are kept in checkpoints/best: epoch "
         f"{curves.epochs[curves.best]}.",
     ]

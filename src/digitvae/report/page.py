@@ -42,7 +42,7 @@ from digitvae.report.snapshots import SnapshotSection, snapshot_section
 from digitvae.report.structure import networks
 from digitvae.report.styles import ribbon, styles_section
 from digitvae.report.told import LEFT_OUT, Measured, prior_words, told_snapshot
-from digitvae.report.words import RIVALS
+from digitvae.report.words import rivals
 from digitvae.rundir import RunDirectory
 
 RIBBON = 22
@@ -83,7 +83,7 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         coded.append(Coded.load(run, epoch, splits))
     last, last_epoch = coded[-1], int(curves.epochs[-1])
     limits = loss_limits(curves.train["loss"], curves.validation["loss"])
-    told = config.model.classes > 0
+    told, train_on_all = config.model.classes > 0, config.data.train_on == "all"
     make = _told_parts if told else _plain_parts
     parts = make(coded, curves, limits, last_epoch, data, seed, notify)
     animation = _animation(parts.snapshots, told)
@@ -99,13 +99,13 @@ def make_page(run: RunDirectory, splits: Splits, notify: Callable[[str], None]) 
         "snapshots": parts.snapshots,
         "animation": None if animation is None else _animation_picture(animation, epochs, data, told),
         "learning": {
-            "texts": fit_words(curves),
+            "texts": fit_words(curves, train_on_all),
             "losses": losses_picture(losses_figure(curves, limits, last_epoch), curves, data),
             "terms": terms_picture(curves, data),
             "sound": sound_words(config, curves),
             "rates": rates_table(curves, data),
         },
-        "new": new_section(last, splits.train.images, data, seed),
+        "new": new_section(last, splits, train_on_all, data, seed),
         "gap": gap_section(config, last, splits, data),
         "measured": measured_section(run, splits),
         "networks": _networks(last),
@@ -235,7 +235,7 @@ def _notices(run: RunDirectory, config: Config, manifest: dict[str, Any], curves
     notices = list(manifest["data"]["notes"])
     if stopped := stopped_words(run, config, curves):
         notices.append(stopped)
-    if overfits(curves):
+    if overfits(curves) and config.data.train_on != "all":
         best = curves.best
         rise = curves.validation["loss"][-1] - curves.validation["loss"][best]
         notices.append(
@@ -345,5 +345,5 @@ def _theory(config: Config, last: Coded) -> dict[str, Any]:
         "exact": config.training.objective == "quadrature",
         "points": f"{max(config.training.lattice):,}",
         "plain": bool(np.isclose(config.training.beta, 1)),
-        "rivals": RIVALS,
+        "rivals": rivals(config.model.classes > 0),
     }

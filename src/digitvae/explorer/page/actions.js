@@ -11,14 +11,14 @@ DV.mapActions = function (map) {
   }
   function two() {
     const [a, b] = [...down.values()];
-    return { x: (a[0] + b[0]) / 2, y: (a[1] + b[1]) / 2, apart: Math.hypot(a[0] - b[0], a[1] - b[1]) };
+    return { x: (a[0] + b[0]) / 2, y: (a[1] + b[1]) / 2, apart: Math.max(1, Math.hypot(a[0] - b[0], a[1] - b[1])) };
   }
   over.addEventListener("pointerdown", function (event) {
     if (event.button > 1) return;
     over.focus({ preventScroll: true });
     over.setPointerCapture(event.pointerId);
     down.set(event.pointerId, spot(event));
-    if (down.size === 2) {
+    if (down.size > 1) {
       if (start && start.dragged && !moving) map.endLine(null);
       start = null;
       pinch = two();
@@ -36,7 +36,7 @@ DV.mapActions = function (map) {
       plot.move(now.x - pinch.x, now.y - pinch.y);
       plot.zoom(now.apart / pinch.apart, now.x, now.y);
       pinch = now;
-      map.keepSoon();
+      map.seen();
       return;
     }
     if (start && before) {
@@ -44,7 +44,7 @@ DV.mapActions = function (map) {
       if (moving) {
         plot.move(x - before[0], y - before[1]);
         start.dragged = start.dragged || far;
-        map.keepSoon();
+        map.seen();
         return;
       }
       if (far && !start.dragged) {
@@ -53,11 +53,11 @@ DV.mapActions = function (map) {
       }
     }
     if (!before && event.pointerType === "touch") return;
-    map.probe(plot.place(x, y));
+    map.probe(plot.place(x, y), event.timeStamp);
   });
   function up(event) {
     const was = down.delete(event.pointerId);
-    if (down.size < 2) pinch = null;
+    pinch = down.size > 1 ? two() : null;
     if (!was || !start || down.size) return;
     const place = plot.place(...spot(event));
     if (event.type === "pointercancel") {
@@ -75,12 +75,12 @@ DV.mapActions = function (map) {
     event.preventDefault();
     const [x, y] = spot(event);
     plot.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), x, y);
-    map.keepSoon();
+    map.seen();
   }, { passive: false });
 
   function zoom(how) {
     if (how === "all") plot.all(); else plot.zoom(how === "in" ? 1.4 : 1 / 1.4, plot.width / 2, plot.height / 2);
-    map.keepSoon();
+    map.seen();
   }
   for (const button of plot.root.querySelectorAll("[data-zoom]")) button.addEventListener("click", function () { zoom(button.dataset.zoom); });
 
@@ -102,6 +102,6 @@ DV.mapActions = function (map) {
     else if (event.key === "0") zoom("all");
     else return;
     event.preventDefault();
-    map.keepSoon();
+    map.seen();
   });
 };

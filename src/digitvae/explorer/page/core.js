@@ -17,7 +17,7 @@ DV.make = function (tag, attributes, ...children) {
 /* Numbers: a minus that is a minus where people read, a plain one in commands and addresses. */
 DV.shown = function (number, digits) { return number.toFixed(digits).replace("-", "−"); };
 DV.plain = function (number, digits) {
-  const rounded = Number(number.toFixed(digits === undefined ? 3 : digits));
+  const rounded = Number(number.toFixed(digits === undefined ? 5 : digits));
   return String(rounded === 0 ? 0 : rounded);
 };
 DV.rounded = function (place) { return place.map(function (value) { return Number(DV.plain(value)); }); };
@@ -99,6 +99,13 @@ DV.digit = function (grey, index, label) {
   DV.paint(canvas, grey, index);
   return canvas;
 };
+/* A digit as the file that a link gives: light on dark, as the commands read it. */
+DV.save = function (link, grey) {
+  const canvas = DV.make("canvas", { width: 28, height: 28 }), pen = canvas.getContext("2d"), image = pen.createImageData(28, 28);
+  for (let n = 0; n < 784; n++) image.data.set([grey[n], grey[n], grey[n], 255], 4 * n);
+  pen.putImageData(image, 0, 0);
+  link.href = canvas.toDataURL("image/png");
+};
 document.addEventListener("theme", function () {
   for (const canvas of document.querySelectorAll("canvas.digit")) if (canvas.grey) DV.paint(canvas, ...canvas.grey);
 });
@@ -109,17 +116,25 @@ let current = null;
 DV.keep = function (view, values) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
-    if (value !== null && value !== undefined && value !== "" && value !== false) parameters.set(name, String(value));
+    if (value !== null && value !== undefined && value !== false) parameters.set(name, String(value));
   }
   kept[view] = parameters;
-  if (view === current) history.replaceState(null, "", address(view));
+  if (view === current) noteSoon();
 };
+function note(how, view) {
+  try { history[how](null, "", address(view)); } catch (error) { /* a browser takes so many in a while; the next one counts */ }
+}
+/* Not at every move of a slider: browsers slow down or stop a page that does so. */
+const noteSoon = DV.later(300, function () { note("replaceState", current); });
 function address(view) {
   const text = kept[view] ? kept[view].toString().replace(/%2C/g, ",").replace(/%3B/g, ";") : "";
   return "#" + view + (text ? "?" + text : "");
 }
 DV.go = function (view, focus) {
-  if (view !== current) history.pushState(null, "", address(view));
+  if (view !== current) {
+    note("replaceState", current);  // what waits to be noted belongs to the view that is left
+    note("pushState", view);
+  }
   show(view, kept[view] || new URLSearchParams());
   if (focus) DV.el("tab-" + view).focus();
 };
@@ -139,7 +154,7 @@ function show(view, parameters) {
 }
 function fromAddress() {
   const [view, text] = location.hash.slice(1).split("?");
-  if (current && !DV.views[view]) return;  // a link within the page, such as to the view itself
+  if (current && !DV.views[view]) return;  // no address of a view
   const found = DV.views[view] ? view : Object.keys(DV.views)[0];
   show(found, new URLSearchParams(text || ""));
 }
@@ -148,10 +163,11 @@ DV.number = function (parameters, name, fallback, low, high) {
   const value = parameters.has(name) ? Number(parameters.get(name)) : NaN;
   return Number.isFinite(value) && value >= low && value <= high ? value : fallback;
 };
-DV.pairs = function (text) {
-  if (!text) return [];
-  return text.split(";").map(function (pair) { return pair.split(",").map(Number); })
-    .filter(function (pair) { return pair.length === 2 && pair.every(Number.isFinite); });
+DV.whole = function (parameters, name, fallback, low, high) { return Math.round(DV.number(parameters, name, fallback, low, high)); };
+/* "1,2;3,4": lists of numbers, so many in each; what is something else is left out. */
+DV.lists = function (text, ...lengths) {
+  return (text || "").split(";").map(function (list) { return list.split(",").map(Number); })
+    .filter(function (list) { return lengths.includes(list.length) && list.every(Number.isFinite); });
 };
 
 DV.begin = function () {
@@ -159,6 +175,10 @@ DV.begin = function () {
     const theme = DV.dark() ? "light" : "dark";
     remembered(theme);
     wear(theme);
+  });
+  document.querySelector(".skip").addEventListener("click", function (event) {
+    event.preventDefault();  // its address would take the place of the state
+    DV.el("views").focus();
   });
   system.addEventListener("change", themed);
   themed();

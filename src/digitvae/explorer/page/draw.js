@@ -3,6 +3,7 @@
 DV.views.draw = (function () {
   const el = DV.el, SIDE = 560, PEN = 46;
   let strokes = [], stroke = null, picture = null, answered = null, asking = null, begun = false;
+  let bring = false;  // whether the answer is to come into sight: not where a finger may go on writing
 
   function redraw() {
     const pad = el("pad"), pen = pad.getContext("2d");
@@ -51,14 +52,30 @@ DV.views.draw = (function () {
     DV.keep("draw", {
       strokes: strokes.length ? packed() : null,
       grey: !strokes.length && picture && picture.grey ? DV.toAddress(picture.grey) : null,
-      is: el("truth").value,
+      is: el("truth").value || null,
     });
   }
 
-  const ask = DV.later(220, async function () {
+  function stop() {
     if (asking) asking.abort();
-    asking = new AbortController();
-    const mine = asking;
+    asking = null;
+  }
+  /* What was answered is no answer to what there is now. */
+  function forget() {
+    stop();
+    answered = DV.drawn = null;
+    el("answer").hidden = true;
+    el("no-answer").hidden = false;
+  }
+  function changed() {
+    redraw();
+    keep();
+    ask();
+  }
+  const ask = DV.later(220, async function () {
+    if (stroke) return;  // its end asks; until then no answer and no refusal may move the pad under the pen
+    stop();
+    const mine = asking = new AbortController();
     try {
       let body, type = "image/png";
       if (strokes.length) {
@@ -78,24 +95,25 @@ DV.views.draw = (function () {
       el("answer").classList.add("busy");
       const found = await DV.source.draw(body, type, el("truth").value, mine.signal);
       if (mine !== asking) return;
+      asking = null;
       DV.fine();
       show_answer(found);
     } catch (error) {
-      if (mine === asking) { DV.fail(error); }
+      if (mine !== asking) return;
+      forget();
+      DV.fail(error);
     } finally {
-      el("answer").classList.remove("busy");
+      if (!asking) el("answer").classList.remove("busy");
     }
   });
 
   function empty() {
-    answered = null;
-    el("answer").hidden = true;
-    el("no-answer").hidden = false;
+    forget();
+    DV.fine();
     keep();
   }
 
   function show_answer(found) {
-    const first = !answered;
     answered = found;
     el("answer").hidden = false;
     el("no-answer").hidden = true;
@@ -110,23 +128,20 @@ DV.views.draw = (function () {
         DV.shown(s.percentile, 1) + " % of " + s.among + " are less probable."
       : found.noScore;
     DV.paint(el("fitted"), fitted);
-    save(fitted);
+    DV.save(el("save-digit"), fitted);
     const drawn = found.reconstruction;
     el("reconstruction").parentElement.hidden = !drawn;
     el("placed").parentElement.hidden = !found.place;
     if (drawn) DV.paint(el("reconstruction"), DV.bytes(drawn));
-    if (found.place) {
-      el("placed-text").textContent = "Its place: " + found.place.map(function (v) { return DV.shown(v, 2); }).join(", ") +
-        (found.covariance ? ". The ellipses are one and two standard deviations of its posterior." : ". This model keeps no spread with its styles.");
-      placed();
-    }
+    placed();
     el("bars").replaceChildren(...found.probabilities.map(function (p, n) {
       const bar = DV.make("i");
       bar.style.width = 100 * p + "%";
       return DV.make("li", { class: n === best ? "first" : null }, DV.make("span", {}, String(n)), DV.make("span", { class: "bar" }, bar), DV.make("span", {}, DV.percent(p)));
     }));
     el("nearest").replaceChildren(...found.nearest.map(function (near) {
-      return DV.make("li", {}, DV.digit(DV.bytes(near.image), 0, "Training digit" + (near.label === null ? "" : " " + near.label)),
+      const name = "Training digit " + DV.counted(near.row + 1) + (near.label === null ? "" : ", a " + near.label);
+      return DV.make("li", { title: name }, DV.digit(DV.bytes(near.image), 0, name),
         DV.make("span", {}, (near.label === null ? "" : near.label + " · ") + near.distance.toFixed(1)));
     }));
     el("same-hand").hidden = el("hand-again").hidden = !found.hand;
@@ -138,36 +153,51 @@ DV.views.draw = (function () {
       DV.again.show("hand-again", DV.again.sameHand(found.label));
     }
     el("same-hand-text").textContent = found.noHand || (DV.about.ownStudio ? "Drawn by this model." : "Drawn by the shipped studio; the explored model is not told which digit to draw.");
-    DV.again.show("draw-again", DV.again.score(s ? s.by : DV.about.name, found.label));
+    DV.again.show("draw-again", DV.again.score(found));
     DV.drawn = { image: found.fitted, label: found.label };
-    if (first && !DV.calm() && innerWidth < 992) el("answer").scrollIntoView({ behavior: "smooth", block: "nearest" });
+    if (bring && !DV.calm() && innerWidth < 992) el("answer").scrollIntoView({ behavior: "smooth", block: "nearest" });
+    bring = false;
   }
 
-  function save(grey) {
-    const canvas = DV.make("canvas", { width: 28, height: 28 }), pen = canvas.getContext("2d"), image = pen.createImageData(28, 28);
-    for (let n = 0; n < 784; n++) image.data.set([grey[n], grey[n], grey[n], 255], 4 * n);
-    pen.putImageData(image, 0, 0);
-    el("save-digit").href = canvas.toDataURL("image/png");
+  function small(middle, reach, side) {
+    return Object.assign(Object.create(DV.Plot.prototype), { middle, reach, home: DV.points.home, hidden: new Set(), width: side, height: side });
   }
-
-  function placed() {
-    const canvas = el("placed"), side = canvas.clientWidth;
-    if (!side || !answered || !answered.place) return;
-    const known = DV.points;
-    const mini = Object.create(DV.Plot.prototype);
-    Object.assign(mini, { base: canvas, middle: [0, 0], home: known.home, hidden: new Set(), width: side, height: side });
-    mini.reach = Math.max(known.home, 1.1 * Math.abs(answered.place[0]), 1.1 * Math.abs(answered.place[1]));
-    const ratio = Math.min(2, devicePixelRatio || 1), pen = canvas.getContext("2d");
-    canvas.width = canvas.height = side * ratio;
-    pen.scale(ratio, ratio);
-    if (known.places.length) mini.points(pen, known.places, known.order, true);
-    const [x, y] = [mini.x(answered.place[0]), mini.y(answered.place[1])];
+  function drawPlace(pen, plot, radius) {
+    const known = DV.points, { place, covariance } = answered;
+    if (known.places.length) plot.points(pen, known.places, known.order, true);
     for (const [colour, wide] of [[DV.colour("paper"), 4], [DV.colour("pen"), 2]]) {
       pen.strokeStyle = colour;
       pen.lineWidth = wide;
-      if (answered.covariance) for (const times of [1, 2]) mini.ellipse(pen, answered.place, answered.covariance, times);
-      pen.beginPath(); pen.arc(x, y, 8, 0, 6.2832); pen.stroke();
+      if (covariance) for (const times of [1, 2]) plot.ellipse(pen, place, covariance, times);
+      pen.beginPath(); pen.arc(plot.x(place[0]), plot.y(place[1]), radius, 0, 6.2832); pen.stroke();
     }
+  }
+  function placed() {
+    const canvas = el("placed"), side = canvas.clientWidth;
+    if (!side || !answered || !answered.place) return;
+    const { place, covariance } = answered, ratio = Math.min(2, devicePixelRatio || 1), pen = canvas.getContext("2d");
+    canvas.width = canvas.height = side * ratio;
+    pen.scale(ratio, ratio);
+    const whole = small([0, 0], Math.max(DV.points.home, 1.1 * Math.abs(place[0]), 1.1 * Math.abs(place[1])), side);
+    drawPlace(pen, whole, 8);
+    let text = ". This model keeps no spread with its styles.", larger = "";
+    if (covariance) {
+      const long = DV.surface.ellipse(covariance).long;
+      if (long * whole.scale < 6) {
+        // Too small to be seen: once more, larger, in the corner that is farthest from it.
+        const part = 0.45 * side, near = small(place, 4 * long, part);
+        pen.save();
+        pen.translate(place[0] > 0 ? 0 : side - part, place[1] > 0 ? side - part : 0);
+        pen.beginPath(); pen.rect(0, 0, part, part); pen.clip();
+        pen.fillStyle = DV.colour("paper"); pen.fill();
+        drawPlace(pen, near, 2);
+        pen.strokeStyle = DV.colour("line"); pen.lineWidth = 2; pen.strokeRect(0, 0, part, part);
+        pen.restore();
+        larger = ", in the corner " + DV.counted(Math.round(near.scale / whole.scale)) + " times as large";
+      }
+      text = ". The ellipses are one and two standard deviations of its posterior" + larger + ".";
+    }
+    el("placed-text").textContent = "Its place: " + place.map(function (v) { return DV.shown(v, 2); }).join(", ") + text;
   }
 
   async function open(blob) {
@@ -184,14 +214,15 @@ DV.views.draw = (function () {
       }
       strokes = [];
       picture = { blob, bitmap };
-      redraw();
-      ask();
+      bring = true;
+      changed();
     } catch (error) { DV.fail(error); }
   }
   async function openGrey(grey) {
-    picture = { grey, bitmap: await createImageBitmap(DV.picture(grey, 0, 28, 28)) };
-    redraw();
+    const mine = picture = { grey };
     ask();
+    mine.bitmap = await createImageBitmap(DV.picture(grey, 0, 28, 28));
+    redraw();
   }
 
   function begin() {
@@ -205,7 +236,9 @@ DV.views.draw = (function () {
       if (event.button || stroke) return;
       event.preventDefault();
       pad.setPointerCapture(event.pointerId);
+      stop();
       picture = null;
+      bring = false;
       stroke = { id: event.pointerId, points: [spot(event)] };
       strokes.push(stroke.points);
       redraw();
@@ -221,21 +254,20 @@ DV.views.draw = (function () {
     const end = function (event) {
       if (!stroke || event.pointerId !== stroke.id) return;
       stroke = null;
-      ask();
+      changed();
     };
     pad.addEventListener("pointerup", end);
     pad.addEventListener("pointercancel", end);
     el("undo").addEventListener("click", function () {
       if (picture) picture = null; else strokes.pop();
-      redraw();
-      ask();
+      changed();
     });
-    el("clear").addEventListener("click", function () { strokes = []; picture = null; el("truth").value = ""; redraw(); ask(); });
+    el("clear").addEventListener("click", function () { strokes = []; picture = null; el("truth").value = ""; changed(); });
     el("example").addEventListener("click", function () {
       picture = null;
       strokes = [[[170, 150], [250, 140], [390, 130], [360, 220], [300, 320], [262, 440]], [[215, 300], [390, 285]]];
-      redraw();
-      ask();
+      bring = true;
+      changed();
     });
     el("upload").addEventListener("change", function () { if (el("upload").files[0]) open(el("upload").files[0]); el("upload").value = ""; });
     addEventListener("paste", function (event) {
@@ -244,7 +276,8 @@ DV.views.draw = (function () {
       if (file) open(file);
     });
     for (let d = 0; d < 10; d++) el("truth").append(DV.make("option", { value: d }, String(d)));
-    el("truth").addEventListener("change", ask);
+    el("truth").addEventListener("change", changed);
+    el("find").addEventListener("click", function () { DV.views.map.find(answered.place, answered.label); });
     addEventListener("resize", DV.later(150, placed));
     document.addEventListener("theme", async function () {
       if (picture && picture.grey) picture.bitmap = await createImageBitmap(DV.picture(picture.grey, 0, 28, 28));
@@ -255,10 +288,13 @@ DV.views.draw = (function () {
 
   function show(parameters) {
     if (!begun) begin();
+    if (DV.about.map) DV.points.load().then(placed, DV.fail);
+    // A picture has no address before it is answered: who comes back meanwhile finds it waiting still.
+    if (picture && picture.blob && !parameters.has("strokes") && !parameters.has("grey")) return;
+    stop();
     el("truth").value = parameters.get("is") || "";
     strokes = [];
-    picture = null;
-    if (DV.about.map) DV.points.load().then(placed, DV.fail);
+    stroke = picture = null;
     try {
       if (parameters.has("strokes")) strokes = unpacked(parameters.get("strokes"));
       else if (parameters.has("grey")) return openGrey(DV.fromAddress(parameters.get("grey")));

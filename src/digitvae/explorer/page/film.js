@@ -31,7 +31,13 @@ DV.views.film = (function () {
       plate(found.plate);
       travel(found.places, still);
       if (index + 1 < epochs().length) snapshot(index + 1).catch(DV.fail);
-    } catch (error) { loaded.delete(index); plot.root.classList.remove("busy"); DV.fail(error); }
+    } catch (error) {
+      loaded.delete(index);
+      if (shown !== index) return;
+      plot.root.classList.remove("busy");
+      pause();
+      DV.fail(error);
+    }
   }
 
   /* Every point goes from where it is to where it was then, slow at both ends. */
@@ -90,17 +96,19 @@ DV.views.film = (function () {
       made("circle", { class: "now", cx: x(now), cy: y(validation[at]), r: 5 }));
   }
 
-  function play() {
+  /* Each state stays for a while from when it is there, however long it takes to come. */
+  async function play() {
     if (playing) return pause();
+    const mine = playing = {};
     el("film-play").textContent = "Pause";
-    if (shown === epochs().length - 1) go(0);
-    playing = setInterval(function () {
-      if (shown + 1 >= epochs().length) return pause();
-      go(shown + 1);
-    }, 1500);
+    await go(shown === epochs().length - 1 ? 0 : shown);
+    while (playing === mine && shown + 1 < epochs().length) {
+      await new Promise(function (next) { setTimeout(next, 1500); });
+      if (playing === mine) await go(shown + 1);
+    }
+    if (playing === mine) pause();
   }
   function pause() {
-    clearInterval(playing);
     playing = null;
     el("film-play").textContent = "Play";
   }

@@ -1,31 +1,44 @@
 "use strict";
 /* The map: a probe that draws what is under it, pins, a line of digits, and layers over the points. */
 DV.views.map = (function () {
-  const STEPS = 11, LAYERS = ["points", "digits", "density", "clusters", "edge"];
+  const STEPS = 11, PINS = 24;
   const el = DV.el;
   const known = DV.points;
-  let plot, clusters = null, density = null, names = [];
-  let at = null, pins = [], line = null, drag = null, beyond = 0, digit = 0, tool = "line", backdrop = null;
-  let layers = new Set(["points", "edge"]);
-  let begun = false;
-  const stats = { trips: [] };
+  let plot, layers;
+  let at = null, pins = [], line = null, drag = null, beyond = 0, digit = 0, tool = "line";
+  let view = null;  // what is seen: all, or the middle and the reach, which may be asked for before the points are there
+  let begun = false, lines = 0;
+  const stats = { trips: [], answers: [] };
 
-  /* One question at a time; of those that wait the latest wins. */
-  const asker = { busy: false, next: null };
-  function ask(place) {
-    asker.next = place;
+  function measured(times, since) {
+    const took = performance.now() - since;
+    if (times.push(took) > 200) times.shift();
+    return took;
+  }
+  /* One question at a time; of those that wait the latest wins. A trip is from the pointer's move to the frame after the
+     digit is painted; an answer is what the decoder and the way to it take of that. */
+  const asker = { busy: false, next: null, failed: false };
+  function ask(place, since) {
+    asker.next = [place, since];
     if (asker.busy) return;
     asker.busy = true;
-    const asked = asker.next, began = performance.now();
+    const began = performance.now();
     asker.next = null;
-    DV.source.decode(asked, digit).then(function (grey) {
-      const took = performance.now() - began;
-      if (stats.trips.push(took) > 200) stats.trips.shift();
+    DV.source.decode(place, digit).then(function (grey) {
+      measured(stats.answers, began);
       DV.paint(el("probe"), grey);
-      el("probe-time").textContent = took.toFixed(took < 10 ? 1 : 0) + " ms";
-    }, DV.fail).finally(function () {
+      requestAnimationFrame(function () {
+        const took = measured(stats.trips, since);
+        el("probe-time").textContent = took.toFixed(took < 10 ? 1 : 0) + " ms";
+      });
+      if (asker.failed) DV.fine();
+      asker.failed = false;
+    }, function (error) {
+      asker.failed = true;
+      DV.fail(error);
+    }).finally(function () {
       asker.busy = false;
-      if (asker.next) ask(asker.next);
+      if (asker.next) ask(...asker.next);
     });
   }
 
@@ -35,7 +48,7 @@ DV.views.map = (function () {
     return !far && DV.surface.at(known.edge, place[0], place[1]) <= known.edge.level;
   }
   function drawn(place) { return Math.max(Math.abs(place[0]), Math.abs(place[1])) <= DV.source.reach; }
-  function where(place) { return DV.shown(place[0], 2) + ", " + DV.shown(place[1], 2); }
+  function where(place) { return place.map(function (v) { return DV.shown(v, plot.decimals); }).join(", "); }
   function coded(place) {
     const { origin, axes } = known.edge ? known.edge.plane : { origin: [0, 0], axes: [[1, 0], [0, 1]] };
     return origin.map(function (o, i) { return o + place[0] * axes[0][i] + place[1] * axes[1][i]; });
@@ -59,63 +72,89 @@ DV.views.map = (function () {
       const data = inside(place);
       el("said").textContent = "At " + where(place) + (found ? ", reads as " + found.digit : "") +
         (data === null ? "" : data ? ", inside the data" : ", outside the data") + ".";
-    } catch (error) { DV.fail(error); }
+    } catch (error) {
+      if (place !== at) return;
+      asker.failed = true;
+      DV.fail(error);
+    }
   });
 
-  function probe(place) {
+  function probe(place, since) {
     at = DV.rounded(place);
     el("probe-place").textContent = where(at);
     const data = inside(at);
     el("probe-data").textContent = !drawn(at) ? "outside, and not exported: this is the nearest digit that is" :
       data === null ? "–" : data ? "inside" : "outside: the model goes on by itself";
     el("probe-data").classList.toggle("out", data === false);
-    ask(at);
+    ask(at, since === undefined ? performance.now() : since);
     plot.redrawOver();
     settle();
   }
+  function drawAs(value) {
+    if (value === digit) return;
+    digit = value;
+    el("as").value = digit;
+    layers.stale();
+    showLine();
+    plot.redraw();
+  }
 
-  async function pin(place) {
-    const found = { place: DV.rounded(place), digit };
-    if (pins.some(function (p) { return String(p.place) === String(found.place); })) return;
-    pins.push(found);
-    if (pins.length > 24) pins.shift();
+  function pin(place) {
+    const made = { place: DV.rounded(place), digit };
+    if (pins.some(function (p) { return String(p.place) === String(made.place) && p.digit === digit; })) return;
+    pins.push(made);
+    if (pins.length > PINS) pins.shift();
     showPins();
     keep();
   }
+  /* Each as the digit that it was pinned as, decoded once. */
   async function showPins() {
     el("pins-part").hidden = !pins.length;
     plot.redrawOver();
-    const shown = pins.slice();
-    if (!shown.length) { el("pins").replaceChildren(); return; }
     try {
-      const grey = await DV.source.decode(shown.flatMap(function (p) { return p.place; }), digit);
-      if (String(shown.map(function (p) { return p.place; })) !== String(pins.map(function (p) { return p.place; }))) return;
-      el("pins").replaceChildren(...shown.map(function (p, n) {
-        const go = DV.make("button", { type: "button", class: "pin", "aria-label": "Probe at " + where(p.place), onclick: function () { probe(p.place); } },
-          DV.digit(grey, n, "Pinned digit"));
-        const drop = DV.make("button", { type: "button", class: "drop", "aria-label": "Remove the pin at " + where(p.place), onclick: function () {
-          pins.splice(pins.indexOf(p), 1);
+      for (const as of new Set(pins.map(function (p) { return p.digit; }))) {
+        const some = pins.filter(function (p) { return p.digit === as && !p.grey; });
+        if (!some.length) continue;
+        const grey = await DV.source.decode(some.flatMap(function (p) { return p.place; }), as);
+        some.forEach(function (p, n) { p.grey = grey.subarray(784 * n, 784 * (n + 1)); });
+      }
+      el("pins").replaceChildren(...pins.filter(function (p) { return p.grey; }).map(function (p) {
+        const name = where(p.place) + (DV.about.byDigit ? " as " + p.digit : "");
+        const go = DV.make("button", { type: "button", class: "pin", "aria-label": "Probe at " + name, onclick: function () { drawAs(p.digit); probe(p.place); } },
+          DV.digit(p.grey, 0, "Pinned digit"));
+        const drop = DV.make("button", { type: "button", class: "drop", "aria-label": "Remove the pin at " + name, onclick: function () {
+          pins = pins.filter(function (other) { return other !== p; });
           showPins();
           keep();
         } }, "×");
-        return DV.make("li", {}, go, drop, DV.make("span", {}, where(p.place)));
+        return DV.make("li", {}, go, drop, DV.make("span", {}, name));
       }));
     } catch (error) { DV.fail(error); }
   }
+  /* A drawing's place, pinned and in sight. */
+  function find(place, label) {
+    DV.go("map");
+    drawAs(DV.about.byDigit ? label : 0);
+    plot.look(0, 0, Math.max(plot.home, 1.1 * Math.abs(place[0]), 1.1 * Math.abs(place[1])));
+    seen();
+    probe(place);
+    pin(place);
+  }
 
-  function along(share) { return [0, 1].map(function (i) { return line[0][i] + share * (line[1][i] - line[0][i]); }); }
   const showLine = DV.later(30, async function () {
+    const mine = ++lines;
     el("line").hidden = !line;
     plot.redrawOver();
     keep();
     if (!line) return;
-    const shares = Array.from({ length: STEPS }, function (_, n) { return -beyond + n * (1 + 2 * beyond) / (STEPS - 1); });
-    const way = shares.map(along), asked = line;
-    el("beyond").value = beyond;
-    el("beyond-out").textContent = DV.share(beyond);
+    const [a, b] = line, more = beyond, as = digit;
+    const shares = Array.from({ length: STEPS }, function (_, n) { return -more + n * (1 + 2 * more) / (STEPS - 1); });
+    const way = shares.map(function (share) { return [0, 1].map(function (i) { return a[i] + share * (b[i] - a[i]); }); });
+    el("beyond").value = more;
+    el("beyond-out").textContent = DV.share(more);
     try {
-      const grey = await DV.source.decode(way.flat(), digit);
-      if (asked !== line) return;
+      const grey = await DV.source.decode(way.flat(), as);
+      if (mine !== lines) return;
       const out = way.filter(function (place) { return inside(place) === false; }).length;
       const missing = way.filter(function (place) { return !drawn(place); }).length;
       el("strip").replaceChildren(...way.map(function (place, n) {
@@ -124,49 +163,52 @@ DV.views.map = (function () {
           onclick: function () { probe(place); } }, DV.digit(grey, n, "Digit on the way"));
         return DV.make("li", { class: outside ? "outside" : null }, button, DV.make("span", {}, DV.share(shares[n])));
       }));
-      el("line-text").textContent = "From " + where(line[0]) + " to " + where(line[1]) + ". " +
+      el("line-text").textContent = "From " + where(a) + " to " + where(b) + ". " +
         (missing ? missing + " of " + STEPS + " digits lie beyond what was exported: the nearest that was is shown. " : "") +
         (known.edge && known.edge.values ? (out ? out + " of " + STEPS + " digits lie outside the data, framed in red: there the model has seen nothing." : "All of it lies inside the data.") : "");
-      DV.again.show("line-again", DV.again.line(coded(line[0]), coded(line[1]), STEPS, beyond, digit));
+      DV.again.show("line-again", DV.again.line(coded(a), coded(b), STEPS, more, as));
     } catch (error) { DV.fail(error); }
   });
 
   function keep() {
-    const pair = function (place) { return place.map(function (v) { return DV.plain(v); }).join(","); };
+    const text = function (numbers) { return numbers.map(function (v) { return DV.plain(v); }).join(","); };
     DV.keep("map", {
-      at: at && pair(at),
-      pins: pins.map(function (p) { return pair(p.place); }).join(";"),
-      line: line && line.map(pair).join(";"),
+      at: at && text(at),
+      pins: pins.map(function (p) { return text(DV.about.byDigit ? [...p.place, p.digit] : p.place); }).join(";") || null,
+      line: line && line.map(text).join(";"),
       beyond: line && beyond ? DV.plain(beyond, 2) : null,
-      view: plot.reach === plot.home && !plot.middle[0] && !plot.middle[1] ? null : pair(plot.middle) + "," + DV.plain(plot.reach),
-      layers: [...layers].sort().join(",") === "edge,points" ? null : LAYERS.filter(function (l) { return layers.has(l); }).join(",") || "none",
-      hide: [...plot.hidden].join(","),
+      view: view && text(view),
+      layers: layers.text(),
+      hide: [...plot.hidden].join(",") || null,
       as: digit || null,
       move: tool === "move" ? 1 : null,
     });
   }
-  const keepSoon = DV.later(250, keep);
+  function look() {
+    if (!view) return plot.all();
+    plot.look(...view);
+    if (known.places.length) view = [...plot.middle, plot.reach];  // as near to what was asked for as is allowed
+  }
+  function seen() {
+    view = plot.reach === plot.home && !plot.middle[0] && !plot.middle[1] ? null : [...plot.middle, plot.reach];
+    keep();
+  }
 
   function restore(parameters) {
-    digit = DV.number(parameters, "as", 0, 0, 9);
+    digit = DV.whole(parameters, "as", 0, 0, 9);
     el("as").value = digit;
-    pins = DV.pairs(parameters.get("pins")).map(function (place) { return { place }; });
-    const ends = DV.pairs(parameters.get("line"));
+    pins = DV.lists(parameters.get("pins"), 2, 3).slice(-PINS).map(function ([x, y, as]) { return { place: [x, y], digit: as >= 0 && as <= 9 ? Math.round(as) : digit }; });
+    const ends = DV.lists(parameters.get("line"), 2);
     line = ends.length === 2 ? ends : null;
     beyond = DV.number(parameters, "beyond", 0, 0, 2);
     tool = parameters.has("move") ? "move" : "line";
-    const view = (parameters.get("view") || "").split(",").map(Number);
-    if (view.length === 3 && view.every(Number.isFinite) && view[2] > 0) {
-      plot.middle = view.slice(0, 2);
-      plot.reach = view[2];
-    } else plot.all();
-    const asked = parameters.get("layers");
-    layers = new Set(asked === null ? ["points", "edge"] : asked.split(",").filter(function (l) { return LAYERS.includes(l); }));
+    view = DV.lists(parameters.get("view"), 3).find(function (v) { return v[2] > 0; }) || null;
+    look();
+    layers.choose(parameters.get("layers"));
     plot.hidden = new Set((parameters.get("hide") || "").split(",").filter(Boolean).map(Number));
     buttons();
-    backdrop = null;
-    if (layers.has("clusters")) loadClusters();
-    probe(DV.pairs(parameters.get("at"))[0] || [0, 0]);
+    layers.stale();
+    probe(DV.lists(parameters.get("at"), 2)[0] || [0, 0]);
     showPins();
     showLine();
     plot.redraw();
@@ -180,10 +222,6 @@ DV.views.map = (function () {
     plot.root.classList.toggle("moving", tool === "move");
   }
 
-  async function loadClusters() {
-    if (clusters) return;
-    try { clusters = await DV.source.clusters(); plot.redraw(); describe(); } catch (error) { DV.fail(error); }
-  }
   function describe() {
     const a = DV.about;
     let text = DV.counted(known.places.length / 2) + " of " + a.digits + (a.seen ? ", seen in training" : "") + ", each at the mean of its posterior. ";
@@ -191,76 +229,9 @@ DV.views.map = (function () {
     if (a.principal) text += "Of " + a.latent + " latent dimensions this is the plane of the codes' two principal components. ";
     if (known.edge && !known.edge.values) text += "They are too few to tell where the data ends. ";
     else if (known.edge && layers.has("edge")) text += "The dashed line is where the data ends: beyond it, the tenth nearest point is farther than for 99 % of the points. ";
-    if (layers.has("clusters") && clusters) text += "Clusters: a mixture of ten Gaussians, found without labels, named by the digit that most of their points are. ";
+    if (layers.clustered()) text += "Clusters: a mixture of ten Gaussians, found without labels, named by the digit that most of their points are. ";
     if (DV.about.difference) text += DV.about.difference;
     el("map-text").textContent = text;
-  }
-
-  /* Decoded digits under the points, on a grid that follows what can be seen. */
-  const loadBackdrop = DV.later(180, async function () {
-    if (!layers.has("digits") || !plot.width) return;
-    const cell = Math.max(36, Math.sqrt(plot.width * plot.height / 560)), columns = Math.ceil(plot.width / cell), rows = Math.ceil(plot.height / cell);
-    const key = [plot.middle, plot.reach, plot.width, plot.height, digit, document.documentElement.dataset.theme].join();
-    if (backdrop && backdrop.key === key) return;
-    const asked = [], at = [];
-    for (let j = 0; j < rows; j++) for (let i = 0; i < columns; i++) {
-      const place = plot.place((i + 0.5) * cell, (j + 0.5) * cell);
-      if (drawn(place)) { asked.push(...place); at.push([i * cell, j * cell]); }
-    }
-    if (!at.length) { backdrop = null; return; }
-    try {
-      const grey = await DV.source.decode(asked, digit);
-      const small = await Promise.all(at.map(function (_, n) { return createImageBitmap(DV.picture(grey, 784 * n, 28, 28)); }));
-      backdrop = { key, small, places: at.map(function ([x, y]) { return plot.place(x, y); }), size: cell / plot.scale };
-      plot.redraw();
-    } catch (error) { DV.fail(error); }
-  });
-
-  function draw(pen) {
-    if (layers.has("digits")) {
-      if (backdrop) {
-        pen.globalAlpha = 0.75;
-        backdrop.small.forEach(function (image, n) {
-          pen.drawImage(image, plot.x(backdrop.places[n][0]), plot.y(backdrop.places[n][1]), backdrop.size * plot.scale, backdrop.size * plot.scale);
-        });
-        pen.globalAlpha = 1;
-      }
-      loadBackdrop();
-    }
-    plot.axes(pen);
-    if (layers.has("density") && density) drawDensity(pen);
-    if (layers.has("points")) plot.points(pen, known.places, known.order, layers.has("digits") || layers.has("density"));
-    if (layers.has("edge") && known.edge) {
-      pen.strokeStyle = DV.colour("red"); pen.lineWidth = 1.5; pen.setLineDash([5, 4]);
-      plot.lines(pen, known.edge.lines);
-      pen.setLineDash([]);
-    }
-    if (layers.has("clusters") && clusters) drawClusters(pen);
-    else if (layers.has("points")) names.forEach(function (place, n) {
-      if (!place || plot.hidden.has(n)) return;
-      pen.fillStyle = DV.palette()[n];
-      plot.label(pen, String(n), plot.x(place[0]), plot.y(place[1]), 20);
-    });
-  }
-  function drawDensity(pen) {
-    pen.strokeStyle = DV.colour("pen");
-    density.lines.forEach(function (lines, n) {
-      pen.globalAlpha = 0.35 + 0.13 * n; pen.lineWidth = 1 + 0.25 * n;
-      plot.lines(pen, lines);
-    });
-    pen.globalAlpha = DV.dark() ? 0.5 : 0.35;
-    pen.imageSmoothingEnabled = true;
-    pen.drawImage(density.image(), plot.x(-density.reach), plot.y(density.reach), 2 * density.reach * plot.scale, 2 * density.reach * plot.scale);
-    pen.globalAlpha = 1;
-  }
-  function drawClusters(pen) {
-    for (const cluster of clusters) {
-      pen.strokeStyle = DV.colour("ink"); pen.lineWidth = 2;
-      plot.ellipse(pen, cluster.middle, cluster.covariance, 2);
-      pen.fillStyle = DV.colour("ink");
-      const text = cluster.digit === null ? DV.counted(cluster.count) : cluster.digit + " · " + DV.percent(cluster.share);
-      plot.label(pen, text, plot.x(cluster.middle[0]), plot.y(cluster.middle[1]), 14);
-    }
   }
 
   function drawOver(pen) {
@@ -289,37 +260,15 @@ DV.views.map = (function () {
     }
   }
 
-  function prepare() {
-    names = DV.about.labels ? known.order.map(function (rows) {
-      const some = new Float32Array(rows.flatMap(function (n) { return [known.places[2 * n], known.places[2 * n + 1]]; }));
-      return rows.length > 4 ? DV.surface.top(DV.surface.density(some, rows.length, plot.home * 1.2)) : null;
-    }) : [];
-    const grid = DV.surface.density(known.places, known.places.length / 2, plot.home * 1.5);
-    const levels = [0.05, 0.15, 0.3, 0.5, 0.75];
-    const images = {};
-    density = { reach: grid.reach, lines: levels.map(function (level) { return DV.surface.contour(grid, level); }), image: function () {
-      const theme = document.documentElement.dataset.theme;
-      if (!images[theme]) {
-        const canvas = DV.make("canvas", { width: grid.steps, height: grid.steps }), pen = canvas.getContext("2d");
-        const [r, g, b] = DV.rgb("pen"), made = pen.createImageData(grid.steps, grid.steps);
-        for (let j = 0; j < grid.steps; j++) for (let i = 0; i < grid.steps; i++) {
-          const k = 4 * ((grid.steps - 1 - j) * grid.steps + i);
-          made.data.set([r, g, b, 255 * Math.sqrt(grid.values[j * grid.steps + i])], k);
-        }
-        pen.putImageData(made, 0, 0);
-        images[theme] = canvas;
-      }
-      return images[theme];
-    } };
-  }
-
   async function begin() {
     begun = true;
     plot = new DV.Plot(el("map-plot"));
-    plot.draw = draw;
+    plot.home = known.home;
+    layers = DV.mapLayers({ plot, drawn, digit: function () { return digit; }, described: describe });
+    plot.draw = layers.draw;
     plot.drawOver = drawOver;
     plot.resized();
-    DV.mapActions({ plot, probe, pin, beginLine: function (place) { drag = { line: DV.rounded(place) }; }, keepSoon,
+    DV.mapActions({ plot, probe, pin, seen, beginLine: function (place) { drag = { line: DV.rounded(place) }; },
       endLine: function (place) {
         if (place) line = [drag.line, DV.rounded(place)];
         drag = null;
@@ -330,7 +279,7 @@ DV.views.map = (function () {
     if (DV.about.byDigit) {
       el("as-digit").hidden = false;
       for (let d = 0; d < 10; d++) el("as").append(DV.make("option", { value: d }, String(d)));
-      el("as").addEventListener("change", function () { digit = Number(el("as").value); backdrop = null; probe(at); showPins(); showLine(); plot.redraw(); });
+      el("as").addEventListener("change", function () { drawAs(Number(el("as").value)); probe(at); });
     }
     if (DV.about.labels) for (let d = 0; d < 10; d++) {
       el("legend").append(DV.make("button", { type: "button", "data-digit": d, "aria-pressed": "true", "aria-label": "Digit " + d, onclick: function () {
@@ -342,30 +291,27 @@ DV.views.map = (function () {
     dye();
     document.addEventListener("theme", dye);
     for (const button of el("layers").children) button.addEventListener("click", function () {
-      const layer = button.dataset.layer;
-      if (!layers.delete(layer)) layers.add(layer);
-      if (layer === "clusters") loadClusters();
-      buttons(); describe(); keep(); plot.redraw();
+      layers.toggle(button.dataset.layer);
+      buttons(); describe(); keep();
     });
     for (const name of ["line", "move"]) el("tool-" + name).addEventListener("click", function () { tool = name; buttons(); keep(); });
     el("pin").addEventListener("click", function () { pin(at); });
     el("line-drop").addEventListener("click", function () { line = null; showLine(); });
     el("beyond").addEventListener("input", function () { beyond = Number(el("beyond").value); showLine(); });
-    document.addEventListener("theme", function () { backdrop = null; });
+    document.addEventListener("theme", layers.stale);
     DV.again.show("map-again", DV.again.map());
     try {
       known.listeners.push(function () { describe(); plot.redraw(); });
       await known.load();
       plot.home = known.home;
-      if (!kept().has("view")) plot.all();
-      prepare();
+      look();
+      layers.prepare();
       describe();
       probe(at);
       if (line) showLine();
       plot.redraw();
     } catch (error) { DV.fail(error); }
   }
-  function kept() { return new URLSearchParams(location.hash.split("?")[1] || ""); }
 
   function show(parameters) {
     if (!DV.about.map) {
@@ -377,5 +323,5 @@ DV.views.map = (function () {
     if (!begun) begin();
     restore(parameters);
   }
-  return { show, stats, plot: function () { return plot; } };
+  return { show, find, stats, plot: function () { return plot; } };
 })();

@@ -38,19 +38,22 @@ DV.Plot = class {
   place(x, y) {
     return [this.middle[0] + (x - this.width / 2) / this.scale, this.middle[1] - (y - this.height / 2) / this.scale];
   }
+  /* No farther out and no nearer than zooming goes, and never away from the points for good: what an address asks for
+     may be anything. */
+  within(reach) { return Math.min(8 * this.home, Math.max(this.home / 200, reach)); }
+  look(x, y, reach) {
+    this.middle = [x, y].map((value) => Math.min(8 * this.home, Math.max(-8 * this.home, value)));
+    this.reach = this.within(reach);
+    this.redraw();
+  }
   zoom(factor, x, y) {
-    const [a, b] = this.place(x, y);
-    const reach = Math.min(8 * this.home, Math.max(this.home / 200, this.reach / factor));
-    const share = reach / this.reach;
-    this.middle = [a + (this.middle[0] - a) * share, b + (this.middle[1] - b) * share];
-    this.reach = reach;
-    this.redraw();
+    const [a, b] = this.place(x, y), reach = this.within(this.reach / factor), share = reach / this.reach;
+    this.look(a + (this.middle[0] - a) * share, b + (this.middle[1] - b) * share, reach);
   }
-  move(x, y) {
-    this.middle = [this.middle[0] - x / this.scale, this.middle[1] + y / this.scale];
-    this.redraw();
-  }
-  all() { this.middle = [0, 0]; this.reach = this.home; this.redraw(); }
+  move(x, y) { this.look(this.middle[0] - x / this.scale, this.middle[1] + y / this.scale, this.reach); }
+  all() { this.look(0, 0, this.home); }
+  /* Decimals in which a place is shown: as many as its pixel has. */
+  get decimals() { return Math.max(2, Math.floor(Math.log10(this.scale))); }
 
   redraw() {
     if (this.waiting || !this.width) return;
@@ -73,7 +76,9 @@ DV.Plot = class {
   }
 
   axes(pen) {
-    const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10].find((s) => s * this.scale > 56) || 20;
+    const least = 56 / this.scale, ten = 10 ** Math.floor(Math.log10(least));  // lines lie so many pixels apart
+    const step = ten * [1, 2, 5, 10].find((n) => n * ten >= least);
+    const named = (v) => Math.abs(v) < step / 2 ? "0" : DV.shown(v, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
     const [left, top] = this.place(0, 0), [right, bottom] = this.place(this.width, this.height);
     pen.lineWidth = 1;
     pen.font = "11px " + DV.colour("sans");
@@ -82,13 +87,13 @@ DV.Plot = class {
       pen.strokeStyle = Math.abs(v) < step / 2 ? DV.colour("line") : DV.colour("rule");
       pen.beginPath(); pen.moveTo(this.x(v), 0); pen.lineTo(this.x(v), this.height); pen.stroke();
       pen.textAlign = "center";
-      if (this.x(v) > 24) pen.fillText(DV.shown(v, step < 0.1 ? 2 : step < 1 ? 1 : 0).replace("−0", Math.abs(v) < step / 2 ? "0" : "−0"), this.x(v), 14);
+      if (this.x(v) > 24) pen.fillText(named(v), this.x(v), 14);
     }
     for (let v = Math.ceil(bottom / step) * step; v <= top; v += step) {
       pen.strokeStyle = Math.abs(v) < step / 2 ? DV.colour("line") : DV.colour("rule");
       pen.beginPath(); pen.moveTo(0, this.y(v)); pen.lineTo(this.width, this.y(v)); pen.stroke();
       pen.textAlign = "left";
-      if (this.y(v) > 24) pen.fillText(DV.shown(v, step < 0.1 ? 2 : step < 1 ? 1 : 0).replace("−0", Math.abs(v) < step / 2 ? "0" : "−0"), 6, this.y(v) - 3);
+      if (this.y(v) > 24) pen.fillText(named(v), 6, this.y(v) - 3);
     }
   }
 

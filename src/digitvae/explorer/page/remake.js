@@ -1,5 +1,5 @@
 "use strict";
-/* Everything shown can be made again: the command and the Python for it. Tests run what stands here. */
+/* What is shown can be made again: the command and the Python for it. Tests run what stands here. */
 DV.again = (function () {
   const about = function () { return DV.about; };
   function word(text) { return /^[\w@%+=:,.\/-]+$/.test(text) ? text : "'" + text.replace(/'/g, "'\\''") + "'"; }
@@ -7,7 +7,10 @@ DV.again = (function () {
   function model() { return about().name === "studio" ? "" : " --model " + word(about().name); }
   function drawing() { return about().ownStudio ? about().name : "studio"; }
   function drawer() { return drawing() === "studio" ? "" : " --model " + word(drawing()); }
-  function data() { return about().dataOption ? " --data " + word(about().dataOption) : ""; }
+  function data() { return (about().dataOption ? " --data " + word(about().dataOption) : "") + folder(); }
+  function folder() { return about().dataDir ? " --data-dir " + word(about().dataDir) : ""; }
+  function digits() { return "load_splits(" + py(about().dataName) + (about().dataDir ? ", data_dir=" + py(about().dataDir) : "") + ")"; }
+  function planes() { return about().principal ? "from digitvae.explorer.plane import Plane\n" : ""; }
   function list(numbers) { return "[" + numbers.map(function (n) { return DV.plain(n); }).join(", ") + "]"; }
   function code(values, digit) { return (about().byDigit ? digit : "") + ":" + values.map(function (n) { return DV.plain(n); }).join(","); }
 
@@ -40,40 +43,48 @@ DV.again = (function () {
       "digits = decode_images(model, extrapolate(a, b, steps=" + steps + ", beyond=" + DV.plain(beyond) + "))  # (" + steps + ", 1, 28, 28)" };
   }
 
+  /* Codes, and their places where the map shows a projection of these. */
   function map() {
-    const encode = about().byDigit
-      ? studio("from digitvae.data import load_splits\nfrom digitvae.studio import Studio\n") + "digits = load_splits(" + py(about().dataName) + ").validation\n" +
-        "codes = studio.style(digits.images, digits.labels)  # (n, latent)"
-      : "from digitvae.checkpoint import load_model\nfrom digitvae.data import load_splits\nfrom digitvae.generation import encode_images\nfrom digitvae.rundir import find_model\n" +
-        loaded() + "digits = load_splits(" + py(about().dataName) + ").validation\ncodes = encode_images(model, digits.images).loc  # (n, latent)";
-    return { command: "digitvae explore " + word(about().name) + data() + (about().byDigit ? "" : " --export map/"), python: encode };
+    const head = about().byDigit
+      ? studio("from digitvae.data import load_splits\n" + planes() + "from digitvae.studio import Studio\n")
+      : "from digitvae.checkpoint import load_model\nfrom digitvae.data import load_splits\n" + planes() +
+        "from digitvae.generation import encode_images\nfrom digitvae.rundir import find_model\n" + loaded();
+    const encode = about().byDigit ? "studio.style(digits.images, digits.labels)" : "encode_images(model, digits.images).loc.numpy()";
+    return { command: "digitvae explore " + word(about().name) + data() + (about().byDigit ? "" : " --export map/"),
+      python: head + "digits = " + digits() + ".validation\ncodes = " + encode + "  # (n, latent)" +
+        (about().principal ? "\nplaces = Plane(codes).places(codes)  # (n, 2): their two principal components" : "") };
   }
 
   function film(epoch) {
     return {
-      command: "digitvae report " + word(about().name),
-      python: "from pathlib import Path\nfrom digitvae.checkpoint import load_model\nfrom digitvae.data import load_splits\n" +
+      command: "digitvae report " + word(about().name) + folder(),
+      python: "from pathlib import Path\nfrom digitvae.checkpoint import load_model\nfrom digitvae.data import load_splits\n" + planes() +
         "from digitvae.generation import encode_images\nfrom digitvae.rundir import RunDirectory\n\nrun = RunDirectory(Path(" + py(about().name) + "))\n" +
-        "model, _ = load_model(run.snapshot(" + epoch + "))\ndigits = load_splits(" + py(about().dataName) + ").validation\n" +
-        "codes = encode_images(model, digits.images).loc  # (n, latent)\nlosses = run.metrics()[:" + epoch + "]",
+        "model, _ = load_model(run.snapshot(" + epoch + "))\ndigits = " + digits() + ".validation\n" +
+        "codes = encode_images(model, digits.images).loc.numpy()  # (n, latent)\nlosses = run.metrics()[:" + epoch + "]" +
+        (about().principal ? "\nlast, _ = load_model(run.best)\nplaces = Plane(encode_images(last, digits.images).loc.numpy()).places(codes)  # (n, 2), in the plane of the map" : ""),
     };
   }
 
-  /* What a drawing scores, and what the explored model makes of it. */
-  function score(by, label) {
-    const command = "digitvae score digit.png --model " + word(by) + (about().kind === "run" && by === about().name ? data() : "");
+  /* What a drawing scores, what the explored model makes of it, and the training digits that it is like. */
+  function score(found) {
+    const s = found.score, by = s ? s.by : about().name, label = found.label;
+    const command = s ? "digitvae score digit.png --model " + word(by) + (s.carried ? "" : data())
+      : "digitvae interpolate digit.png --size 28" + model() + " -o reconstruction.png";
+    const sources = "from digitvae.data import " + (s ? "Digits, " : "") + "load_splits\n" + (s ? "from digitvae.evaluation.files import score_folder\n" : "");
+    const image = "images = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]\n";
+    const rest = "probabilities = read_digits(frozen(\"reader\")[0], images)\ndigits = " + digits() + "\n" +
+      "nearest, distances = nearest_images(images, digits.train.images, " + found.nearest.length + ")  # positions among the training digits" +
+      (s ? "\nscores = score_folder(" + py(by) + ", Digits(images), None, lambda: digits)  # log_prob in nats, percentile" : "");
     if (about().byDigit) {
-      return { command, python: studio("from PIL import Image\nfrom digitvae.reading import frozen, read_digits\nfrom digitvae.studio import Studio\n") +
-        "images = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]\nstyle = studio.style(images, np.array([" + label + "]))\n" +
-        "reconstruction = studio.draw(style, np.array([" + label + "]))  # uint8, (1, 28, 28)\nprobabilities = read_digits(frozen(\"reader\")[0], images)" };
+      return { command, python: studio("from PIL import Image\n" + sources +
+        "from digitvae.generation import nearest_images\nfrom digitvae.reading import frozen, read_digits\nfrom digitvae.studio import Studio\n") + image +
+        "style = studio.style(images, np.array([" + label + "]))\nreconstruction = studio.draw(style, np.array([" + label + "]))  # uint8, (1, 28, 28)\n" + rest };
     }
-    return {
-      command,
-      python: "import numpy as np\nfrom PIL import Image\nfrom digitvae.checkpoint import load_model\nfrom digitvae.generation import decode_images, encode_images\n" +
-        "from digitvae.reading import frozen, read_digits\nfrom digitvae.rundir import find_model\n\nimages = np.array(Image.open(\"digit.png\").convert(\"L\"))[None]\n" +
-        "model, _ = load_model(find_model(" + py(by) + "))\nposterior = encode_images(model, images)  # loc, log_var\n" +
-        "reconstruction = decode_images(model, posterior.loc)\nprobabilities = read_digits(frozen(\"reader\")[0], images)",
-    };
+    return { command, python: "import numpy as np\nfrom PIL import Image\nfrom digitvae.checkpoint import load_model\n" + sources +
+      "from digitvae.generation import decode_images, encode_images, nearest_images\nfrom digitvae.reading import frozen, read_digits\nfrom digitvae.rundir import find_model\n\n" + image +
+      "model, _ = load_model(find_model(" + py(by) + "))\nposterior = encode_images(model, images)  # loc, log_var\n" +
+      "reconstruction = decode_images(model, posterior.loc)\n" + rest };
   }
 
   function sameHand(label) {

@@ -1,7 +1,8 @@
 "use strict";
 /* Sliders along what a style means: slant, thickness, width, then the rest; the digit of one in the style of another. */
 DV.views.style = (function () {
-  const el = DV.el, KNOBS = [["slant", "°", 1], ["thickness", " px", 0.1], ["width", " px", 0.5]], WAYS = 6;
+  const el = DV.el, WAYS = 6, FARTHEST = 2.5;
+  const KNOBS = [["slant", "°", 1, -45, 45], ["thickness", " px", 0.1, 1, 7], ["width", " px", 0.5, 2, 24]];
   let wish = fresh(), busy = false, again = false, begun = false, found = null;
 
   function fresh() { return { digit: 7, hand: 42, image: null, label: 0, knobs: {}, rest: Array(WAYS).fill(0) }; }
@@ -73,6 +74,8 @@ DV.views.style = (function () {
     el("of-drawing").setAttribute("aria-pressed", String(Boolean(wish.image)));
     el("style-hand-group").hidden = Boolean(wish.image);
     el("style-hand").value = wish.hand;
+    el("style-save").hidden = !wish.image;
+    if (wish.image) DV.save(el("style-save"), DV.bytes(wish.image));
   }
   function hand(number) {
     wish.hand = Math.max(0, Math.min(2 ** 30 - 1, Math.round(number) || 0));
@@ -88,8 +91,7 @@ DV.views.style = (function () {
       el("style-notice").textContent = "Digits to order are drawn by the shipped model studio, which has 24 style dimensions; " + DV.about.name + " is not told which digit to draw.";
       el("style-notice").hidden = false;
     }
-    for (const [name, unit, step] of KNOBS) {
-      const [low, high] = { slant: [-45, 45], thickness: [1, 7], width: [2, 24] }[name];
+    for (const [name, unit, step, low, high] of KNOBS) {
       const input = DV.make("input", { type: "range", id: "knob-" + name, min: low, max: high, step, "aria-label": name + (unit === "°" ? " in degrees" : " in pixels"), oninput: function () {
         wish.knobs[name] = Number(input.value);
         el("out-" + name).textContent = DV.shown(wish.knobs[name], step < 1 ? 1 : 0) + unit;
@@ -99,7 +101,7 @@ DV.views.style = (function () {
       el("knobs").append(DV.make("div", { class: "slider" }, DV.make("span", {}, name[0].toUpperCase() + name.slice(1)), input, DV.make("output", { id: "out-" + name }), free));
     }
     for (let n = 0; n < WAYS; n++) {
-      const input = DV.make("input", { type: "range", id: "way-" + n, min: -2.5, max: 2.5, step: 0.1, "aria-label": "Direction " + (n + 1) + ", in standard deviations", oninput: function () {
+      const input = DV.make("input", { type: "range", id: "way-" + n, min: -FARTHEST, max: FARTHEST, step: 0.1, "aria-label": "Direction " + (n + 1) + ", in standard deviations", oninput: function () {
         wish.rest[n] = Number(input.value);
         ask();
       } });
@@ -126,16 +128,20 @@ DV.views.style = (function () {
   function show(parameters) {
     if (!begun) begin();
     wish = fresh();
-    wish.digit = Math.round(DV.number(parameters, "digit", 7, 0, 9));
-    wish.hand = Math.round(DV.number(parameters, "hand", 42, 0, 2 ** 30 - 1));
+    wish.digit = DV.whole(parameters, "digit", 7, 0, 9);
+    wish.hand = DV.whole(parameters, "hand", 42, 0, 2 ** 30 - 1);
     if (parameters.has("image")) {
       try {
         const grey = DV.fromAddress(parameters.get("image"));
-        if (grey.length === 784) { wish.image = DV.base64(grey); wish.label = Math.round(DV.number(parameters, "is", 0, 0, 9)); }
+        if (grey.length === 784) { wish.image = DV.base64(grey); wish.label = DV.whole(parameters, "is", 0, 0, 9); }
       } catch (error) { /* an address that somebody cut short */ }
     }
-    for (const [name] of KNOBS) if (parameters.has(name)) wish.knobs[name] = DV.number(parameters, name, 0, -60, 60);
-    (parameters.get("rest") || "").split(",").forEach(function (v, n) { if (n < WAYS && Number.isFinite(Number(v))) wish.rest[n] = Number(v); });
+    const within = function (value, low, high) { return Math.min(high, Math.max(low, value)); };  // as far as the slider goes
+    for (const [name, , , low, high] of KNOBS) {
+      const asked = DV.number(parameters, name, null, -Infinity, Infinity);
+      if (asked !== null) wish.knobs[name] = within(asked, low, high);
+    }
+    for (const [n, value] of (parameters.get("rest") || "").split(",").slice(0, WAYS).entries()) wish.rest[n] = within(Number(value) || 0, -FARTHEST, FARTHEST);
     chosen();
     ask();
   }

@@ -22,12 +22,12 @@ DV.views.write = (function () {
     try {
       if (!await picture(el("written"), values, mine)) return;
       el("write-error").textContent = "";
-      el("written").alt = "The number " + now.text + " written by hand " + now.hand;
-      for (const kind of ["png", "svg"]) el(kind).href = DV.source.written({ ...now, format: kind });
-      DV.again.show("write-again", DV.again.written(now));
+      el("written").alt = "The number " + values.text + " written by hand " + values.hand;
+      for (const kind of ["png", "svg"]) el(kind).href = DV.source.written({ ...values, format: kind });
+      DV.again.show("write-again", DV.again.written(values));
       for (const [n, button] of [...el("hands").children].entries()) {
-        const other = now.hand + n + 1;
-        if (!await picture(button.firstChild, { ...now, hand: other, height: 32 }, mine)) return;
+        const other = values.hand + n + 1;
+        if (!await picture(button.firstChild, { ...values, hand: other, height: 32 }, mine)) return;
         button.lastChild.textContent = "Hand " + DV.counted(other);
         button.dataset.hand = other;
       }
@@ -66,8 +66,8 @@ DV.views.write = (function () {
     if (!begun) begin();
     now = { ...usual };
     if (parameters.has("text")) now.text = parameters.get("text").slice(0, 40);
-    now.hand = Math.round(DV.number(parameters, "hand", usual.hand, 0, 2 ** 30 - 1 - OTHERS));
-    now.seed = Math.round(DV.number(parameters, "seed", 0, 0, 2 ** 31));
+    now.hand = DV.whole(parameters, "hand", usual.hand, 0, 2 ** 30 - 1 - OTHERS);
+    now.seed = DV.whole(parameters, "seed", 0, 0, 2 ** 31);
     if ([32, 64, 128, 256].includes(Number(parameters.get("height")))) now.height = Number(parameters.get("height"));
     for (const name of ["ink", "paper"]) if (/^#[0-9a-f]{6}$/.test(parameters.get(name) || "")) now[name] = parameters.get(name);
     for (const name of ["text", "hand", ...OPTIONS]) el(name).value = now[name];
