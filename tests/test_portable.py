@@ -19,6 +19,10 @@ SMALL = {
     "conv": ["network=conv", "encoder=[4,8]", "decoder=[4]"],
     "mixture": ["prior=mixture", "likelihood=normal", "encoder=[16]", "decoder=[16]", "basis=sin"],
     "told": ["classes=10", "prior=flow", "latent_dim=4", "encoder=[16]", "decoder=[16]", "flow_width=8"],
+    "told changes alone": [
+        *("augmentation_labels=true", "objective=quadrature", "posterior=lattice", "beta_warmup=0"),
+        *("encoder=[]", "decoder=[16]"),
+    ],
     "told changes": ["classes=10", "augmentation_labels=true", "latent_dim=4", "encoder=[16]", "decoder=[16]"],
 }
 

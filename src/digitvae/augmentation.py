@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from digitvae.config import DataConfig
+
 ROTATION_DEGREES = 15.0
 SHEAR_DEGREES = 15.0
 LOG_SCALE = 0.15
@@ -50,6 +52,27 @@ def augment(images: Tensor, strength: float, generator: torch.Generator) -> Tens
         Images of the same shape, in [0, 1].
     """
     return changed(images, strength, augmentation_labels(len(images), 1.0, generator), "bilinear")
+
+
+def changed_at_random(
+    images: Tensor, data: DataConfig, generator: torch.Generator, told: bool = False, alike: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Change images as a recipe says.
+
+    Args:
+        images: Shape (batch, 1, 28, 28), in [0, 1].
+        data: Strength and share of the recipe's augmentation.
+        generator: Source of the draws.
+        told: Whether the model is told how they were changed.
+        alike: Whether all are changed in one way, or none is.
+
+    Returns:
+        Images of the same shape, in [0, 1], and how they were changed: `augmentation_labels`, one row where `alike`.
+    """
+    how = augmentation_labels(1 if alike else len(images), data.augmentation_share, generator)
+    # Bicubic resampling blurs less; it may overshoot near edges, but then the model knows that it happened.
+    resampling = "bicubic" if told else "bilinear"
+    return changed(images, data.augmentation, how.expand(len(images), -1), resampling), how
 
 
 def changed(images: Tensor, strength: float, labels: Tensor, resampling: str) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digitvae.augmentation import augmentation_labels, changed
+from digitvae.augmentation import changed_at_random
 from digitvae.config import Config
 from digitvae.errors import ConfigError, DataError, RunError, TrainingDivergedError
 from digitvae.images import unit_range
@@ -269,10 +269,11 @@ class Trainer:
         images = unit_range(self.train_images[index])
         label = None if self.train_labels is None else self.train_labels[index]
         if data.augmentation and self._done() <= data.augmentation_until:
-            how = augmentation_labels(len(index), data.augmentation_share, self.streams["augmentation"])
-            # Bicubic resampling blurs less; it may overshoot near edges, but then the model knows that it happened.
-            images = changed(images, data.augmentation, how, "bicubic" if told else "bilinear")
-            if told and label is not None:
+            alike = told and not self.config.model.classes  # a lattice is decoded once for all digits of a batch
+            images, how = changed_at_random(images, data, self.streams["augmentation"], told, alike)
+            if alike:
+                label = how[0]
+            elif told and label is not None:
                 label = torch.cat([nn.functional.one_hot(label, self.config.model.classes), how], 1)
         if self.config.data.binarization == "dynamic":
             images = torch.bernoulli(images, generator=self.streams["binarization"])
@@ -310,8 +311,7 @@ class Trainer:
         same function as in training. The loss has the recipe's beta, without its warm-up.
         """
         settings = self.config.training
-        seed, batch = stream_seed(settings.seed, "validation"), 500
-        u: Tensor | None = None
+        seed, batch, u = stream_seed(settings.seed, "validation"), 500, None
         if settings.objective == "quadrature":
             batch, u = 2000, self._lattice(max(settings.lattice), torch.Generator(self.device).manual_seed(seed))
         images, label = self.validation_images, self.validation_labels

@@ -1,8 +1,10 @@
 """A model that is conditioned on the digit: labels reach every part, and nothing works without them."""
 
+import numpy as np
 import pytest
 import torch
 
+from digitvae import training
 from digitvae.augmentation import augmentation_labels, changed
 from digitvae.checkpoint import load_model, save_model
 from digitvae.config import Config
@@ -168,6 +170,45 @@ def test_training_tells_how_each_digit_was_changed(splits_5k, monkeypatch):
     torch.testing.assert_close(changed(originals, 1.0, labels[:, 10:], "bicubic"), images)
 
 
-def test_changes_are_told_beside_the_digit_alone():
+@pytest.mark.parametrize("other", [[], ["objective=quadrature", "beta_warmup=0"]])
+def test_who_has_an_encoder_is_told_changes_beside_the_digit_alone(other):
     with pytest.raises(ConfigError, match="augmentation_labels needs"):
-        Config().with_settings(["augmentation_labels=true"])
+        Config().with_settings(["augmentation_labels=true", *other])
+
+
+ALONE = ["augmentation_labels=true", "objective=quadrature", "posterior=lattice", "encoder=[]", "decoder=[16]"]
+ALONE += ["basis=torus", "frequency=1", "beta_warmup=0", "lattice=[89]", "augmentation=1", "augmentation_share=0.5"]
+
+
+def test_told_nothing_a_decoder_is_one_without_those_inputs():
+    model = VAE.from_config(Config().with_settings(ALONE).model, 0)
+    plain = VAE.from_config(Config().with_settings([*ALONE, "augmentation_labels=false"]).model, 0)
+    weights = model.state_dict()
+    first = "decoder.body.0.weight"
+    weights[first] = weights[first][:, : plain.state_dict()[first].shape[1]]
+    plain.load_state_dict(weights)
+    z = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.decode(z).mean, plain.decode(z).mean)
+    labels = torch.arange(5)
+    torch.testing.assert_close(model.given(labels).decode(z).mean, plain.decode(z).mean)
+    told = model.given(torch.ones(7)).part(slice(0, 2)).decode(z).mean
+    assert not torch.allclose(told, plain.decode(z).mean)
+
+
+def test_where_the_likelihood_is_integrated_a_batch_is_changed_alike(splits_5k, monkeypatch):
+    train = splits_5k.train.subset(slice(320))
+    config = Config().with_settings([*ALONE, "batch_size=16", "epochs=1"])
+    trainer = Trainer(config, train.images, train.images, labels=(train.labels, train.labels))
+    seen = []
+    terms = training.quadrature_terms
+    monkeypatch.setattr(
+        training, "quadrature_terms", lambda model, x, u: seen.append((x, model.label)) or terms(model, x, u)
+    )
+    trainer.train_epoch()
+    originals = torch.from_numpy(train.images[trainer.order]).unsqueeze(1) / 255
+    assert len(seen) == 20
+    assert 2 < sum(bool(how[-1]) for _, how in seen) < 18
+    for (images, how), before in zip(seen, originals.split(16), strict=True):
+        torch.testing.assert_close(changed(before, 1.0, how.expand(16, -1), "bicubic"), images)
+    monkeypatch.undo()
+    assert np.isfinite(trainer.validate()["loss"])

@@ -12,6 +12,8 @@ from digitvae.models.vae import VAE
 from digitvae.networks import UnitDropout
 from digitvae.objective import elbo_terms
 
+TOLD_CHANGES = ["augmentation_labels=true", "objective=quadrature", "posterior=lattice", "encoder=[]", "decoder=[16]"]
+TOLD_CHANGES += ["basis=torus", "frequency=1", "beta_warmup=0"]
 WIDTHS = {"mlp": ["encoder=[16]", "decoder=[16]"], "conv": ["encoder=[4,8]", "decoder=[4]"]}
 
 
@@ -30,6 +32,7 @@ def variants():
     ):
         settings = [f"activation={activation}", f"basis={basis}", f"network={network}", *WIDTHS[network], "frequency=1"]
         yield pytest.param(Config().with_settings(settings), id=f"{activation} {basis} {network}")
+    yield pytest.param(Config().with_settings(TOLD_CHANGES), id="told changes alone")
 
 
 @pytest.fixture(params=variants(), scope="module")

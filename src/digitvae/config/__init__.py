@@ -59,7 +59,8 @@ class ModelConfig:
         latent_dim: Number of latent dimensions.
         classes: Labels that the model is conditioned on, 10 for digits, 0 for none; the code then holds the style.
         augmentation_labels: Whether all parts are told how a digit was changed, as they are told its class: drawn as
-            unchanged, digits are then as sharp and as centred as real ones (Karras et al., 2022, appendix F.2).
+            unchanged, digits are then as sharp and as centred as real ones (Karras et al., 2022, appendix F.2). Where
+            the likelihood is integrated, all digits of a batch are changed alike, and the decoder is told.
         prior: ``normal`` (standard Normal), ``mixture`` (of Normals, learned) or ``flow`` (a Normal bent by coupling
             layers, learned; one for each class where the model is conditioned on it).
         likelihood: ``bernoulli`` or ``normal`` (one learned scale for all pixels).

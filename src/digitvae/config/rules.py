@@ -68,8 +68,11 @@ def check(config: Config) -> None:
             "model.classes above 0 needs model.network mlp and training.objective elbo.",
         ),
         (
-            not model.augmentation_labels or model.classes > 0,
-            "model.augmentation_labels needs model.classes 10: changes are told beside the digit.",
+            not model.augmentation_labels
+            or model.classes > 0
+            or (training.objective == "quadrature" and model.posterior == "lattice" and model.network == "mlp"),
+            "model.augmentation_labels needs model.classes 10, or training.objective quadrature with model.posterior "
+            "lattice and model.network mlp.",
         ),
         (model.prior != "flow" or model.latent_dim >= 2, "model.prior flow needs two latent dimensions or more."),
         (1 <= model.flow_layers <= 64, "model.flow_layers must be 1 to 64."),

@@ -130,10 +130,15 @@ class VAE(nn.Module):
         labels, which mix digits, shape (batch, classes), with or without the values that say how they were changed,
         (batch, classes + told).
 
-        A model that is not conditioned on labels is the same for all.
+        A model that is not conditioned on labels is the same for all. One that is told changes alone takes floating
+        point, (told,): how all of the images were changed.
         """
         if not self.classes:
-            return self
+            if not self.told or label is None or not label.is_floating_point():
+                return self
+            other = copy.copy(self)
+            other.label = label
+            return other
         if self.told and label is not None:
             hot = label if label.is_floating_point() else nn.functional.one_hot(label, self.classes).float()
             label = nn.functional.pad(hot, (0, self.classes + self.told - hot.shape[-1]))
@@ -143,8 +148,8 @@ class VAE(nn.Module):
         return other
 
     def part(self, index: slice) -> VAE:
-        """The model for some of the images whose labels were given; where none were, the model itself."""
-        return self if self.label is None else self.given(self.label[index])
+        """The model for some of the images whose labels were given; where none have their own, the model itself."""
+        return self if self.label is None or not self.classes else self.given(self.label[index])
 
     @property
     def latent_dim(self) -> int:
@@ -163,6 +168,8 @@ class VAE(nn.Module):
     def decode(self, z: Tensor) -> Distribution:
         """The likelihood p(x given z) for codes (..., latent)."""
         hot = one_hot(self.label, self.classes, z)
+        if self.told and not self.classes:
+            hot = one_hot(z.new_zeros(self.told) if self.label is None else self.label, self.told, z)
         return self.likelihood(_widen(self.decoder(z) if hot is None else self.decoder(z, hot)))  # type: ignore[no-any-return]
 
     def draw(self, z: Tensor) -> Tensor:

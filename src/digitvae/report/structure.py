@@ -45,7 +45,7 @@ class Network:
 def networks(model: VAE) -> tuple[Network, Network, int, int]:
     """Diagrams of encoder and decoder, the number of parameters that are trained, and of all."""
     image, code = torch.zeros(1, 1, PIXELS, PIXELS), (model.latent_dim,)
-    hot = [torch.zeros(1, model.classes + model.told)] if model.classes else []
+    hot = [torch.zeros(1, model.classes + model.told)] if model.classes + model.told else []
     if model.encoder is None:
         encoder = [Layer("input", (1, PIXELS, PIXELS), 0)]
         encoder += [Layer("likelihoods of a lattice of codes, by the decoder", (POINTS[model.latent_dim],), 0)]
