@@ -52,9 +52,9 @@ def makers(splits: Splits):
 
 @pytest.fixture(scope="session")
 def small(splits_5k: Splits) -> Splits:
-    """Real digits enough to tell contenders apart: 2,400 to train on, 300 to judge by."""
+    """Real digits enough to tell contenders apart: 1,500 to train on, 300 to judge by."""
     return Splits(
-        "mnist-5k", splits_5k.train.subset(slice(2400)), splits_5k.validation.subset(slice(300)), None, "0" * 64
+        "mnist-5k", splits_5k.train.subset(slice(1500)), splits_5k.validation.subset(slice(300)), None, "0" * 64
     )
 
 

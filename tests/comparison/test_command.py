@@ -3,6 +3,7 @@
 import functools
 import json
 
+import numpy as np
 from typer.testing import CliRunner
 
 import digitvae.comparison
@@ -10,10 +11,12 @@ from digitvae.cli import app
 from digitvae.comparison import Settings
 
 
-def test_a_page_and_a_file_are_written_and_it_goes_on(monkeypatch, tmp_path):
+def test_a_page_and_a_file_are_written_and_it_goes_on(splits_5k, monkeypatch, tmp_path):
+    few = splits_5k.train.subset(slice(700))
+    np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
     monkeypatch.setattr(digitvae.comparison, "Settings", functools.partial(Settings, drawn=600, curve=300))
     out = tmp_path / "mine"
-    arguments = ["compare", "--models", "means", "--data", "mnist-5k", "-o", str(out)]
+    arguments = ["compare", "--models", "means", "--data", str(tmp_path / "few.npz"), "-o", str(out)]
     done = CliRunner().invoke(app, [*arguments, "--seeds", "1"])
     assert done.exit_code == 0, done.output
     content = json.loads((out / "comparison.json").read_text())

@@ -25,28 +25,48 @@ def class_means(train: Digits, n: int) -> Digits:
     return Digits(np.stack([means[digit] for digit in labels]), labels)
 
 
-def pca_gaussian(train: Digits, n: int, seed: int = 0) -> Digits:
-    """Draws from a Normal in the space of each class's first principal components: `n` digits, as even as can be.
+class PCAGaussian:
+    """A Normal in the space of each class's first principal components.
 
     It cannot copy a training digit, so it is the baseline of the copy audit.
+
+    Args:
+        train: Labelled digits that it is fitted to.
 
     Raises:
         InputError: If the training digits have no labels, or a class has fewer than two of them.
     """
-    classes = _classes(train)
-    labels = _even(classes, n)
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((n, 28, 28), np.uint8)
-    for digit, images in classes.items():
-        if len(images) < 2:
-            raise InputError(f"There is only one training digit {digit}; a Gaussian needs two or more.")
-        flat = images.reshape(len(images), -1) / 255
-        pca = PCA(min(COMPONENTS, len(images) - 1), svd_solver="covariance_eigh").fit(flat)
-        which = labels == digit
-        codes = rng.normal(size=(which.sum(), pca.n_components_)) * np.sqrt(pca.explained_variance_)
-        pixels = np.clip(pca.inverse_transform(codes), 0, 1)
-        drawn[which] = np.rint(255 * pixels).reshape(-1, 28, 28).astype(np.uint8)
-    return Digits(drawn, labels)
+
+    def __init__(self, train: Digits) -> None:
+        self._classes = _classes(train)
+        self._fitted: dict[int, PCA] = {}
+        for digit, images in self._classes.items():
+            if len(images) < 2:
+                raise InputError(f"There is only one training digit {digit}; a Gaussian needs two or more.")
+            flat = images.reshape(len(images), -1) / 255
+            components = min(COMPONENTS, len(images) - 1)
+            self._fitted[digit] = PCA(components, svd_solver="covariance_eigh").fit(flat)
+
+    def draw(self, n: int, seed: int = 0) -> Digits:
+        """Draw `n` digits, the classes as even as can be."""
+        labels = _even(self._classes, n)
+        rng = np.random.default_rng(seed)
+        drawn = np.empty((n, 28, 28), np.uint8)
+        for digit, pca in self._fitted.items():
+            which = labels == digit
+            codes = rng.normal(size=(which.sum(), pca.n_components_)) * np.sqrt(pca.explained_variance_)
+            pixels = np.clip(pca.inverse_transform(codes), 0, 1)
+            drawn[which] = np.rint(255 * pixels).reshape(-1, 28, 28).astype(np.uint8)
+        return Digits(drawn, labels)
+
+
+def pca_gaussian(train: Digits, n: int, seed: int = 0) -> Digits:
+    """What a `PCAGaussian` of the training digits draws.
+
+    Raises:
+        InputError: If the training digits have no labels, or a class has fewer than two of them.
+    """
+    return PCAGaussian(train).draw(n, seed)
 
 
 def _classes(train: Digits) -> dict[int, npt.NDArray[np.uint8]]:

@@ -20,7 +20,7 @@ from digitvae.evaluation.clustering import NEIGHBORS as VOTERS
 from digitvae.evaluation.clustering import cluster_measures
 from digitvae.evaluation.density import CONVERGED, Effort, density_measures, outlier_measures
 from digitvae.evaluation.measures import Measure, network_sha256
-from digitvae.evaluation.rivals import class_means, pca_gaussian
+from digitvae.evaluation.rivals import PCAGaussian, class_means, pca_gaussian
 from digitvae.evaluation.samples import NEIGHBORS as BALL
 from digitvae.evaluation.samples import RealDigits, audit_spaces, classification_accuracy, sample_measures, train_share
 from digitvae.evaluation.smoothness import can_be_mapped, map_measures
@@ -240,7 +240,8 @@ def with_more_draws(measures: Sequence[Measure], train: Digits, real: RealDigits
         seed: That of the first set.
     """
     judged = len(real.judged)
-    more = [pca_gaussian(train, judged, seed + further).images for further in range(1, BASELINE_DRAWS)]
+    rival = PCAGaussian(train)
+    more = [rival.draw(judged, seed + further).images for further in range(1, BASELINE_DRAWS)]
     found = {measure.name: measure for measure in measures}
     for where, as_points in audit_spaces().items():
         known, unknown = real.points(where)
