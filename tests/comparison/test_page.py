@@ -49,7 +49,7 @@ def test_cells():
     }
     model = {"kind": "gan", "measures": measures}
     assert [cell(model, name) for name in ("a", "b", "c", "log p(x)")] == [
-        "50.00 % ± 1.00 %",
+        "50.00 ± 1.00 %",
         "−1.50",
         "–",
         "undefined",

@@ -107,10 +107,11 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 
 NOTES = (
-    "The row of real digits is the floor of FID-digit and KID-digit and the ceiling of recall and coverage: no "
-    "generator can be expected to do better but by chance. It is none for precision, density and for how many "
-    "digits a reader reads: a model that draws only plain digits, never the odd ones that people do write, gets more "
-    "of those right than real digits do. So these are never read without recall and coverage beside them."
+    "Real digits are about the floor of FID-digit and KID-digit and the ceiling of recall and coverage. They are "
+    "one sample, by fewer writers than all training digits, so that a model of those may come a little nearer. They "
+    "are no limit of precision, density and of how many digits a reader reads: a model that draws only plain digits, "
+    "never the odd ones that people do write, gets more of those right than real digits do. So these are never read "
+    "without recall and coverage beside them."
 )
 
 
@@ -156,7 +157,8 @@ def cell(model: dict[str, Any], name: str) -> str:
     def written(value: float) -> str:
         return percent(value, 2) if share else number(value, 4 if name == "KID-digit" else 2)
 
-    return written(measure["mean"]) + ("" if measure["spread"] is None else f" ± {written(measure['spread'])}")
+    mean = written(measure["mean"])
+    return mean if measure["spread"] is None else f"{mean.removesuffix(' %')} ± {written(measure['spread'])}"
 
 
 def runs_table(content: dict[str, Any]) -> Table:
