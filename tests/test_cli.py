@@ -112,15 +112,20 @@ def test_same_seed_same_weights(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+def wait_for(process, there):
+    """Until something is there that the process makes, and while it lives."""
+    deadline = time.monotonic() + 60
+    while not there():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "digitvae", "train", *SMALL, "--epochs", "100000", "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (out / "metrics.jsonl").is_file():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(process, (out / "metrics.jsonl").is_file)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -150,11 +155,7 @@ def test_sigterm_leaves_nothing_half_written(tmp_path):
     """As a batch system, or a session that ends, sends it."""
     command = [sys.executable, "-m", "digitvae", "generate", "-n", "1000000", "-o", "all.npz"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(process, lambda: list(tmp_path.iterdir()))
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

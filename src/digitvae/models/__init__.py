@@ -1,1 +1,1 @@
-"""The models: the VAE, and later its rivals and helpers."""
+"""The models: the VAE, its rival, readers, and what the digits of a hand share."""
