@@ -6,16 +6,20 @@ chosen on the last 12,000 of them with models trained on the others (`LOG.md`); 
 `map` are taken as they are shipped (`benchmarks.ship` made them); the other trainings are kept (see `benchmarks.runs`).
 The two planes are drawn into `docs/images/planes.png`.
 
-Usage: python -m benchmarks.two_dimensions
+Usage: python -m benchmarks.two_dimensions [MODEL ...]
+All models, or those named as in the table; the others stay as they were measured before.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import finish, full_mnist
+from benchmarks.common import RESULTS, finish, full_mnist
 from benchmarks.runs import minutes_of, trained
 from benchmarks.tables import ROOT
 from digitvae.checkpoint import load_model, model_facts
@@ -39,7 +43,7 @@ DAVIDSON = ["decoder=[128,256]", "activation=relu", "basis=none", "basis_warmup=
 DAVIDSON += ["data.augmentation=0", "weight_decay=0", "dropout=0"]
 
 # Five binarisations each; only the bound of exact is in the table, and 500 codes for each image take long.
-SHIPPED = {"exact": Effort(), "map": Effort(k=50)}
+SHIPPED = {"exact, as shipped": Effort(), "map, as shipped": Effort(k=50)}
 
 MATCHED = {
     "exact, in five minutes": FIVE_MINUTES,
@@ -69,30 +73,43 @@ def measured(folder: Path, minutes: float, splits: Splits, effort: Effort | None
         "objective": config.training.objective,
         "measures": measures,
         "recipe": config.to_dict(),
+        "on": datetime.now(UTC).date().isoformat(),
     }
 
 
 def main() -> None:
+    asked = sys.argv[1:] or [*SHIPPED, *MATCHED]
+    if unknown := set(asked) - {*SHIPPED, *MATCHED}:
+        sys.exit(f"No such model: {', '.join(sorted(unknown))}; there are: {', '.join([*SHIPPED, *MATCHED])}.")
     splits = full_mnist()
-    models = {}
-    for name, effort in SHIPPED.items():
-        folder = find_model(name)
-        models[f"{name}, as shipped"] = measured(folder, model_facts(folder)["made"]["minutes"], splits, effort)
-    for name, settings in MATCHED.items():
-        config = load_recipe("exact").with_settings(["train_on=all", *settings])
-        run = trained("-".join(re.findall(r"\w+", name)), config, splits)
-        models[name] = measured(run.best, minutes_of(run), splits)
+    kept = RESULTS / "two_dimensions.json"
+    models = json.loads(kept.read_text(encoding="utf-8"))["models"] if kept.is_file() else {}
+    for name in asked:
+        print(name, flush=True)
+        if name in SHIPPED:
+            folder = shipped(name)
+            models[name] = measured(folder, model_facts(folder)["made"]["minutes"], splits, SHIPPED[name])
+        else:
+            config = load_recipe("exact").with_settings(["train_on=all", *MATCHED[name]])
+            run = trained("-".join(re.findall(r"\w+", name)), config, splits)
+            models[name] = measured(run.best, minutes_of(run), splits)
+    models = {name: models[name] for name in [*SHIPPED, *MATCHED] if name in models}
     rows = [row(name, found) for name, found in models.items()]
-    bound = models["exact, as shipped"]["measures"]["iw_bound(500)"]
-    rows.insert(1, ["exact, by iw_bound(500)", "", "", "", in_nats(bound), "", "", ""])
-    rows += [[name, objective, "", "", value, "", "", ""] for name, objective, value in PUBLISHED]
-    draw(dict(zip(SHIPPED, (load_model(find_model(name))[0] for name in SHIPPED), strict=True)))
+    if exact := models.get("exact, as shipped"):
+        bound = in_nats(exact["measures"]["iw_bound(500)"])
+        rows.insert(1, ["exact, by iw_bound(500)", "", "", "", bound, "", "", "", exact["on"]])
+    rows += [[name, objective, "", "", value, "", "", "", ""] for name, objective, value in PUBLISHED]
+    draw({name.partition(",")[0]: load_model(shipped(name))[0] for name in SHIPPED})
     result = {"models": models, "data": splits.sha256}
     finish("two_dimensions", "python -m benchmarks.two_dimensions", result, COLUMNS, rows)
 
 
+def shipped(name: str) -> Path:
+    return find_model(name.partition(",")[0])
+
+
 COLUMNS = ["model", "objective", "decoder's parameters", "minutes", "-log p(x), nats", "-ELBO, nats"]
-COLUMNS += ["10-neighbour accuracy", "same digit nearby"]
+COLUMNS += ["10-neighbour accuracy", "same digit nearby", "on"]
 
 
 def row(name: str, found: dict[str, Any]) -> list[str]:
@@ -100,7 +117,7 @@ def row(name: str, found: dict[str, Any]) -> list[str]:
     elbo, neighbours, same = (measures[key]["value"] for key in ("elbo", "10-neighbour accuracy", "same digit nearby"))
     facts = [found["objective"], f"{found['decoder_parameters']:,}", f"{found['minutes']:.1f}"]
     exact = in_nats(measures["log_prob_quadrature"])
-    return [name, *facts, exact, f"{-elbo:.2f}", f"{100 * neighbours:.2f} %", f"{100 * same:.1f} %"]
+    return [name, *facts, exact, f"{-elbo:.2f}", f"{100 * neighbours:.2f} %", f"{100 * same:.1f} %", found["on"]]
 
 
 def in_nats(measure: dict[str, Any]) -> str:
