@@ -2,12 +2,14 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from digitvae import running
@@ -29,24 +31,33 @@ def digitvae(*arguments, **options):
     )
 
 
-def test_help_has_examples():
+def commands(group, *words):
+    """All commands below a group, each as the words that call it and its docstring."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *words, name)
+        else:
+            yield [*words, name], command.help
+
+
+HELP = {" ".join(words): text for words, text in commands(get_command(app))}
+
+
+def test_help_lists_what_the_command_is_for():
     done = digitvae("--help")
     assert done.returncode == 0
     assert "digitvae demo" in done.stdout
-    for command in (
-        "train",
-        "report",
-        "demo",
-        "evaluate",
-        "score",
-        "export",
-        "generate",
-        "write",
-        "edit",
-        "mix",
-        "compare",
-    ):
-        assert "Example" in digitvae(command, "--help").stdout
+    assert {"train", "generate", "dataset numbers", "explore"} <= HELP.keys()
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_shows_each_example_on_a_line_of_its_own(command):
+    examples = re.findall(r"^- `([^`]+)`", HELP[command], re.MULTILINE)
+    assert all(f"digitvae {command}" in example for example in examples)
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"}).stdout
+    first_lines = [line.partition("•")[2].strip() for line in shown.splitlines() if "•" in line]
+    assert examples
+    assert [line[: len(example)] for line, example in zip(first_lines, examples, strict=True)] == examples
 
 
 def test_help_does_not_wait_for_torch():

@@ -27,23 +27,15 @@ app = typer.Typer(
 
 **Examples**
 
-`digitvae demo` - train the default recipe on the digits that come with the package, and write a report
-
-`digitvae train map --epochs 50 --out runs/mine` - train on MNIST (found, or downloaded once)
-
-`digitvae train --data my_digits/ --set latent_dim=3` - your own images, other settings
-
-`digitvae train --out runs/mine --resume` - go on after a stop
-
-`digitvae report runs/mine` - write the report of a run anew
-
-`digitvae generate --digit 7 -n 64 --grid -o sevens.png` - draw digits, with no training
-
-`digitvae write "2026-11-23" --hand 42 -o note.png` - a number as one person writes it
-
-`digitvae explore runs/mine` - see it and touch it in the browser
-
-`digitvae dataset numbers -n 10000 --pattern amount -o amounts/` - labelled numbers for a reader
+- `digitvae demo` - train the default recipe on the digits that come with the package, and write a report
+- `digitvae train map --epochs 50 --out runs/mine` - train on MNIST (found, or downloaded once)
+- `digitvae train --data my_digits/ --set latent_dim=3` - your own images, other settings
+- `digitvae train --out runs/mine --resume` - go on after a stop
+- `digitvae report runs/mine` - write the report of a run anew
+- `digitvae generate --digit 7 -n 64 --grid -o sevens.png` - draw digits, with no training
+- `digitvae write "2026-11-23" --hand 42 -o note.png` - a number as one person writes it
+- `digitvae explore runs/mine` - see it and touch it in the browser
+- `digitvae dataset numbers -n 10000 --pattern amount -o amounts/` - labelled numbers for a reader
 """,
 )
 screen = Console(stderr=True, highlight=False)

@@ -31,8 +31,10 @@ def certify(
 
     With mnist-5k the audit finds copies, but cannot rule them out: others of MNIST may have been copied.
 
-    Examples: `digitvae certify digits/` -
-    `digitvae certify digits.npz --real 10,30 --seeds 3 --data mnist-5k --out quick.json`
+    **Examples**
+
+    - `digitvae certify digits/` - pictures in a folder for each class
+    - `digitvae certify digits.npz --real 10,30 --seeds 3 --data mnist-5k --out quick.json` - a first look
     """
     from digitvae.data import load_digits
     from digitvae.data.files import refuse_existing, write_aside

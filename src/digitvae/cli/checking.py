@@ -13,7 +13,9 @@ def doctor(data_dir: DataDirOption = None) -> None:
 
     Nothing is downloaded or changed. The exit code is 1 where something is broken.
 
-    Example: `digitvae doctor`
+    **Example**
+
+    - `digitvae doctor`
     """
     from rich.markup import escape
 

@@ -33,7 +33,10 @@ def compare(
     Each model is trained with each seed and measured; what is measured is kept at once. After Ctrl-C the same command
     goes on, with the training that was under way begun anew. More seeds and models may be asked for later.
 
-    Examples: `digitvae compare --quick -o comparison` - `digitvae compare --models studio,gan --seeds 2 -o duel`
+    **Examples**
+
+    - `digitvae compare --quick -o comparison` - one seed, a minute for each model
+    - `digitvae compare --models studio,gan --seeds 2 -o duel` - two models, five minutes each, twice
     """
     from digitvae.comparison import Settings, comparison_content, write_page
     from digitvae.comparison import compare as compared

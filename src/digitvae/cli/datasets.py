@@ -51,9 +51,13 @@ def numbers(
 ) -> None:
     """Write labelled numbers in many hands, split by hand into train, validation and test.
 
-    Examples: `digitvae dataset numbers -n 10000 --pattern amount -o amounts` - `digitvae dataset numbers
-    --pattern "[1-9][0-9]{7}" --hands 50 --format yolo -o eights --verify` - `digitvae dataset numbers --pattern date
-    --format parquet --effects rotation,paper,blur,noise -o dates`
+    **Examples**
+
+    - `digitvae dataset numbers -n 10000 --pattern amount -o amounts` - amounts of money
+    - `digitvae dataset numbers --pattern "[1-9][0-9]{7}" --hands 50 --format yolo -o eights --verify` - texts that
+      match, with a box around each digit, read again by the frozen reader
+    - `digitvae dataset numbers --pattern date --format parquet --effects rotation,paper,blur,noise -o dates` -
+      dates as a camera sees them
     """
     from digitvae.sequences import NumberSet, write_numbers
 

@@ -76,9 +76,13 @@ def generate(
 ) -> None:
     """Draw labelled digits that nobody wrote.
 
-    Examples: `digitvae generate --digit 7 -n 64 --grid -o sevens.png` - `digitvae generate -n 60000 -o digits.npz` -
-    `digitvae generate -n 5000 --hands 50 --format idx -o digits/` - `digitvae generate --thickness 4 --grid -o b.png` -
-    `torchrun --nproc-per-node 2 -m digitvae generate -n 1000000 --shards 100 -o million/`
+    **Examples**
+
+    - `digitvae generate --digit 7 -n 64 --grid -o sevens.png` - a picture of sevens
+    - `digitvae generate -n 60000 -o digits.npz` - a set to train on, with labels
+    - `digitvae generate -n 5000 --hands 50 --format idx -o digits/` - in MNIST's files, by 50 writers
+    - `digitvae generate --thickness 4 --grid -o bold.png` - with a broad pen
+    - `torchrun --nproc-per-node 2 -m digitvae generate -n 1000000 --shards 100 -o million/` - by two processes
     """
     from digitvae.data.files import refuse_existing, write_aside
     from digitvae.data.sinks import format_of, open_sink
@@ -185,9 +189,13 @@ def write(
 ) -> None:
     """Write numbers as one person would.
 
-    Examples: `digitvae write "2026-11-23" "1,024.50" -o note.png` - `digitvae write 0123456789 --hand 42 --ink navy
-    -o mine.svg` - `digitvae write 90210 --like my3.png my7.png` - `digitvae write --from numbers.txt -o lines/` - and,
-    as what begins with a minus stands last: `digitvae write -o minus.png -- -5`
+    **Examples**
+
+    - `digitvae write "2026-11-23" "1,024.50" -o note.png` - two lines in one hand
+    - `digitvae write 0123456789 --hand 42 --ink navy -o mine.svg` - a writer's ten digits, as outlines
+    - `digitvae write 90210 --like my3.png my7.png` - in your own hand
+    - `digitvae write --from numbers.txt -o lines/` - a picture for each line of a file
+    - `digitvae write -o minus.png -- -5` - what begins with a minus stands last
     """
     from digitvae.data.files import refuse_existing, write_aside
     from digitvae.handwriting import page

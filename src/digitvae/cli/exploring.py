@@ -30,8 +30,11 @@ def explore(
     The page is served on this machine alone. Without --data a run shows its own digits, and a model MNIST's where they
     are on this machine, else those that come with the package; nothing is downloaded.
 
-    Examples: `digitvae explore` - `digitvae explore runs/demo` - `digitvae explore exact --port 8080 --no-browser` -
-    `digitvae explore runs/demo --export site/`
+    **Examples**
+
+    - `digitvae explore` - the model `map`, which comes with the package
+    - `digitvae explore exact --port 8080 --no-browser` - for a browser that you open yourself
+    - `digitvae explore runs/demo --export site/` - a page that needs no server
     """
     from digitvae.data.files import refuse_existing
     from digitvae.rundir import find_model

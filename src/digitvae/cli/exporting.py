@@ -30,8 +30,11 @@ def export(
     With `--onnx`: encoder.onnx (x to loc and log_var) and decoder.onnx (z to mean), for any number of images, held
     against PyTorch on up to 1,000 real validation digits.
 
-    Examples: `digitvae train studio --out runs/mine`, `digitvae export runs/mine -o mine/`, then
-    `digitvae generate --model mine/ --grid -o digits.png` - `digitvae export map --onnx portable/ --quantize int8`
+    **Examples**
+
+    - `digitvae export runs/mine -o mine/` - of a run of recipe `studio`; then: `digitvae generate --model mine/
+      --grid -o digits.png`
+    - `digitvae export map --onnx portable/ --quantize int8` - a quarter of the size, with what that costs
     """
     if (out is None) == (onnx is None):
         raise InputError("Say what to make: -o FOLDER for a model that draws, or --onnx FOLDER for ONNX files.")

@@ -40,8 +40,12 @@ def train(
 ) -> None:
     """Train a recipe into a run directory.
 
-    Examples: `digitvae train seed --epochs 20` - `digitvae train map --set latent_dim=3 --set encoder=[256,128]` -
-    `digitvae train --out runs/map --resume`
+    **Examples**
+
+    - `digitvae train seed --epochs 20` - the original report's network
+    - `digitvae train map --set latent_dim=3 --set encoder=[256,128]` - with other settings
+    - `digitvae train --out runs/map --resume` - go on after a stop
+    - `torchrun --nproc-per-node 2 -m digitvae train map` - one run by two processes, or by several machines
 
     On several processors or machines: `torchrun --nproc-per-node 2 -m digitvae train map` trains one run together.
     """
@@ -73,7 +77,9 @@ def report(
 ) -> None:
     """Write RUN/report.html: one self-contained page with everything the run has learned.
 
-    Example: `digitvae report runs/map`
+    **Example**
+
+    - `digitvae report runs/map`
     """
     _report(run, data_dir)
 
@@ -86,7 +92,9 @@ def demo(
 ) -> None:
     """Train the default recipe on the digits that come with the package, and write a report. Needs no network.
 
-    Example: `digitvae demo`
+    **Example**
+
+    - `digitvae demo`
     """
     from digitvae.rundir import RunDirectory
 

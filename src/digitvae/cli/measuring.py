@@ -43,7 +43,11 @@ def evaluate(
     The file is written after each section, so Ctrl-C loses the current one alone; what it holds of the same model and
     digits, and is not measured anew, is kept.
 
-    Examples: `digitvae evaluate exact` - `digitvae evaluate runs/map --metrics density --full`
+    **Examples**
+
+    - `digitvae evaluate exact` - a model that comes with the package, in the quick form
+    - `digitvae evaluate runs/map --metrics density --full` - five binarisations, four shifts, 500 codes for each
+      image
     """
     from digitvae.evaluation.files import data_of, evaluate_folder, evaluation_file
     from digitvae.rundir import find_model
@@ -75,7 +79,10 @@ def score(
 
     The shipped models carry the scores of real digits and need no data; with --data others are taken.
 
-    Examples: `digitvae score seven.png` - `digitvae score digits/ --model runs/map --out scores.csv`
+    **Examples**
+
+    - `digitvae score seven.png` - one picture, by the model `exact`
+    - `digitvae score digits/ --model runs/map --out scores.csv` - a folder, by your own model
     """
     from digitvae.data import load_digits
     from digitvae.data.own import names_of

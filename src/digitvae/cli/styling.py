@@ -60,8 +60,10 @@ def edit(
 ) -> None:
     """Set slant (degrees), thickness and width (pixels of 28) of digits; what they are stays.
 
-    Examples: `digitvae edit seven.png --slant 15 -o leaning.png` -
-    `digitvae edit digits/ --thickness 3.2 --width 18 -o bold.npz`
+    **Examples**
+
+    - `digitvae edit seven.png --slant 15 -o leaning.png` - one picture
+    - `digitvae edit digits/ --thickness 3.2 --width 18 -o bold.npz` - a set
     """
     from digitvae.data.files import refuse_existing
     from digitvae.studio import CHUNK, Studio
@@ -110,8 +112,11 @@ def interpolate(
 ) -> None:
     """Draw the way from one digit to another, and beyond; or one digit by its code.
 
-    Examples: `digitvae interpolate 3 8 -o way.png` - `digitvae interpolate mine.png yours.png --beyond 0.5 -o way.png`
-    - `digitvae interpolate :-1.2,0.4 :0.8,1.5 --model map -o plane.png`
+    **Examples**
+
+    - `digitvae interpolate 3 8 -o way.png` - from a drawn digit to another
+    - `digitvae interpolate mine.png yours.png --beyond 0.5 -o way.png` - between your own, and past both ends
+    - `digitvae interpolate :-1.2,0.4 :0.8,1.5 --model map -o plane.png` - between two codes
     """
     from digitvae.data.files import refuse_existing
     from digitvae.rundir import find_model
@@ -140,8 +145,10 @@ def mix(
 ) -> None:
     """Draw the digit of one in the style of another.
 
-    Examples: `digitvae mix --digit-of 5 --style-of my7.png -o my5.png` -
-    `digitvae mix --digit-of a.png --style-of digits/ -o mixed.png`
+    **Examples**
+
+    - `digitvae mix --digit-of 5 --style-of my7.png -o my5.png` - a 5 in the style of your 7
+    - `digitvae mix --digit-of a.png --style-of digits/ -o mixed.png` - one digit in many styles
 
     A code is a digit, a colon and numbers with commas, as for interpolate.
     """
@@ -186,8 +193,10 @@ def restore(
     With --mask a picture is scaled to 28 x 28 as a whole, so that the mask lies where it says: the digit should be
     about 20 pixels high and in the middle, as in MNIST. Which digits the draws are is a rough guess; --digit says it.
 
-    Examples: `digitvae restore half.png --mask right -o whole.png` -
-    `digitvae restore dusty.png --denoise -o clean.png`
+    **Examples**
+
+    - `digitvae restore half.png --mask right -o whole.png` - what the right half may have been
+    - `digitvae restore dusty.png --denoise -o clean.png` - without the dust
     """
     from digitvae.checkpoint import load_model
     from digitvae.data import load_digits
