@@ -98,7 +98,7 @@ def measure(python: str, kind: str, tests: list[str]) -> dict[str, Any]:
                 sys.exit("\n".join([f"The {kind} dependencies cannot be installed.", *why]))
         versions = pip(program, "list", "--format=json").stdout
         report = Path(folder) / "report.xml"
-        quick = ["-q", "-m", "not slow", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        quick = ["-q", "-n", "logical", "-m", "not slow", "-p", "no:cacheprovider", f"--junitxml={report}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         began = time.perf_counter()
         tolerant = DEPRECATIONS if kind == "oldest" else ()

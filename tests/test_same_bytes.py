@@ -1,4 +1,8 @@
-"""Every command that writes gives the same bytes for the same seed; only clocks differ, and they are named here."""
+"""Every command that writes gives the same bytes for the same seed; only clocks differ, and they are named here.
+
+What takes minutes is held to it where it is tested small: runs in `test_running`, what `export -o` makes in
+`test_equipping`, certificates in `evaluation/test_certificate`, comparisons in `comparison/test_runner`.
+"""
 
 import json
 from pathlib import Path

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
-from skimage.morphology import skeletonize
 
 from digitvae.data.digits import SIDE
 from digitvae.errors import InputError
@@ -113,6 +111,10 @@ def _enlarging() -> npt.NDArray[np.float32]:
 
 def _thickness_and_width(shape: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Of one enlarged image, in pixels."""
+    # Here, as half of the time in which `digitvae generate` starts would go into them, and it measures nothing.
+    from scipy.ndimage import distance_transform_edt
+    from skimage.morphology import skeletonize
+
     rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
     if rows.size == 0:
         return np.nan, np.nan
