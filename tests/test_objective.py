@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from digitvae import objective
 from digitvae.config import ModelConfig
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
+from digitvae.networks import decodes_one_by_one
 from digitvae.objective import (
     Terms,
     elbo_terms,
@@ -141,6 +143,53 @@ def test_quadrature_terms_and_their_gradient(model, binary):
     found = torch.autograd.grad(terms.loss(1.0).mean(), weights)
     for ours, expected in zip(found, torch.autograd.grad(-log_prob.mean(), weights), strict=True):
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture
+def sharp():
+    """A decoder with so much contrast that most points of a lattice explain no image."""
+    model = VAE.from_config(ModelConfig(encoder=(8,), decoder=(64,), basis="torus", frequency=4), seed=0)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter *= 6
+    return model
+
+
+@pytest.mark.parametrize("rounding", [1, 100])
+def test_the_gradient_needs_few_of_the_points(sharp, binary, rounding, monkeypatch):
+    x, u, weights = binary, lattice(987, 2, 0.2137), list(sharp.decoder.parameters())
+    decoded = []
+    monkeypatch.setattr(objective, "ROUND", rounding)
+    sharp.decoder.register_forward_hook(lambda module, inputs, output: decoded.append(len(output)))
+    found = []
+    for few in (0.0, 0.5):
+        monkeypatch.setattr(objective, "FEW", few)
+        terms = quadrature_terms(sharp, x, u)
+        found.append((terms, torch.autograd.grad(terms.loss(1.0).mean(), weights)))
+    assert decoded[:2] == [987, 987]
+    assert decoded[2] < 500
+    assert decoded[2] % rounding == 0
+    (whole, expected), (part, ours) = found
+    torch.testing.assert_close(part.elbo, whole.elbo)
+    torch.testing.assert_close(part.rate, whole.rate)
+    slope = torch.cat([gradient.flatten() for gradient in expected])
+    missed = torch.cat([gradient.flatten() for gradient in ours]) - slope
+    assert 0 < missed.norm() < 0.02 * slope.norm()
+
+
+def test_validation_decodes_each_point_once(sharp, binary):
+    decoded = []
+    sharp.decoder.register_forward_hook(lambda module, inputs, output: decoded.append(len(output)))
+    with torch.no_grad():
+        quadrature_terms(sharp, binary, lattice(987, 2))
+    assert decoded == [987]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"dropout": 0.2}, {"network": "conv", "encoder": (8, 16, 20), "decoder": (16, 8)}]
+)
+def test_points_are_decoded_once_where_a_second_time_would_differ(settings):
+    assert not decodes_one_by_one(VAE.from_config(ModelConfig(**settings), seed=0).decoder)
 
 
 def test_quadrature_trains_a_mixture_prior_too(x):

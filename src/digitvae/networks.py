@@ -85,6 +85,11 @@ class UnitDropout(nn.Module):
         return x * (kept / (1 - self.share)).to(x.dtype)
 
 
+def decodes_one_by_one(decoder: nn.Module) -> bool:
+    """Whether a decoder in training makes of a code what it makes of it alone, and the same again."""
+    return not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | UnitDropout) for part in decoder.modules())
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,

@@ -15,9 +15,20 @@ from torch import Tensor
 from digitvae.distributions import DiagonalNormal, StandardNormal
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
+from digitvae.networks import decodes_one_by_one
 
 IMAGES_AT_A_TIME = 1000
 """Images whose log probabilities under a chunk of points are computed at a time: what a processor's cache holds."""
+
+NEGLIGIBLE = 0.01
+"""What a point of a lattice has of the posteriors of a batch is negligible below this part of an equal share. All such
+points together have at most as large a part of the whole."""
+
+FEW = 0.5
+"""Share of points below which it is faster to decode them twice than to take the derivative at all."""
+
+ROUND = 128
+"""Points are taken by so many: libraries prepare themselves for each new number of rows."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,8 @@ def quadrature_terms(model: VAE, x: Tensor, u: Tensor) -> Terms:
 
     The decoder is read as a mixture with one component for each point. With points that are drawn anew at every step
     this is the objective of Martinez and Williams (2026), "Quasi Monte Carlo methods enable extremely low-dimensional
-    deep generative models". The gradient is that of the sum; the encoder gets none.
+    deep generative models". The gradient is that of the sum, without the points that are `NEGLIGIBLE` where those are
+    most; the encoder gets none.
 
     Args:
         model: The VAE.
@@ -79,10 +91,19 @@ def quadrature_terms(model: VAE, x: Tensor, u: Tensor) -> Terms:
     """
     z, log_weight = model.prior.at_quantiles(u)
     joint = model.decode(z).cross_log_prob(x) + log_weight
-    log_prob, posterior = cast(tuple[Tensor, Tensor], _LogSumExp.apply(joint))  # type: ignore[no-untyped-call]
+    log_prob, posterior = _log_sum_exp(joint)
     with torch.no_grad():
         distortion = posterior @ log_weight - torch.linalg.vecdot(posterior, joint)
         rate = (-log_prob - distortion).clamp(min=0)
+        shares = posterior.sum(0)
+        needed = int((shares > NEGLIGIBLE * len(x) / len(z)).sum())
+        needed = -(-needed // ROUND) * ROUND
+    if torch.is_grad_enabled() and needed < FEW * len(z) and decodes_one_by_one(model.decoder):
+        # Of a map that is learned, most points explain no image of the batch. The derivative is taken at the others
+        # alone, which are decoded once more.
+        near = shares.topk(needed).indices
+        part, _ = _log_sum_exp(model.decode(z[near]).cross_log_prob(x) + log_weight[near])
+        log_prob = log_prob.detach() + (part - part.detach())
     return Terms(rate, -log_prob - rate)
 
 
@@ -207,12 +228,13 @@ def log_prob_quadrature(model: VAE, x: Tensor, size: int, shifts: Tensor, chunk:
                 pieces = (torch.split(t, IMAGES_AT_A_TIME) for t in (x, log_sum))
                 for images, part in zip(*pieces, strict=True):
                     joint = points.cross_log_prob(images) + log_weight
-                    torch.logaddexp(part, _log_sum_exp(joint) + math.log(len(u) / size), out=part)
+                    torch.logaddexp(part, _log_sum_exp(joint)[0] + math.log(len(u) / size), out=part)
     return log_sums
 
 
-def _log_sum_exp(joint: Tensor) -> Tensor:
-    return cast(tuple[Tensor, Tensor], _LogSumExp.apply(joint))[0]  # type: ignore[no-untyped-call]
+def _log_sum_exp(joint: Tensor) -> tuple[Tensor, Tensor]:
+    """log sum exp over each row, which has a derivative, and the softmax of each row, which has none."""
+    return cast(tuple[Tensor, Tensor], _LogSumExp.apply(joint))  # type: ignore[no-untyped-call]
 
 
 def pooled(estimates: Tensor) -> Tensor:
