@@ -60,8 +60,9 @@ def test_help_shows_each_example_on_a_line_of_its_own(command):
     assert [line[: len(example)] for line, example in zip(first_lines, examples, strict=True)] == examples
 
 
-def test_help_does_not_wait_for_torch():
-    code = "import sys, digitvae.cli; assert 'torch' not in sys.modules"
+@pytest.mark.parametrize(("module", "unneeded"), [("cli", "torch"), ("terminal", "sklearn")])
+def test_help_does_not_wait_for_torch_nor_training_for_scikit_learn(module, unneeded):
+    code = f"import sys, digitvae.{module}; assert '{unneeded}' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from digitvae.config import Config
-from digitvae.evaluation.scoring import Scores, in_words
-from digitvae.evaluation.suite import BASELINE, how
 from digitvae.running import Watcher
+
+# What measures is imported where a table needs it: training starts a second sooner without.
+if TYPE_CHECKING:
+    from digitvae.evaluation.scoring import Scores
 
 
 class ProgressBar(Watcher):
@@ -78,6 +80,8 @@ class ProgressBar(Watcher):
 
 def measures_table(content: Mapping[str, Any]) -> Table:
     """The measures of an ``evaluation.json`` as a table: value, spread and what was repeated, images."""
+    from digitvae.evaluation.suite import how
+
     table = Table(
         *("measure", "value", "spread", "over", "images", "how"),
         title=escape(f"{content['model']}: {content['data']['caption']}"),
@@ -121,6 +125,8 @@ def counting(screen: Console) -> Iterator[Callable[[int, int, str], None]]:
 
 def certificate_tables(content: Mapping[str, Any]) -> list[Table]:
     """A ``certificate.json`` as two tables: what readers read, with 95 % intervals, and the copy audit."""
+    from digitvae.evaluation.suite import BASELINE
+
     readers, own, baseline = (
         {m["name"]: m for m in content["sections"][name]["measures"]} for name in ("readers", "samples", BASELINE)
     )
@@ -162,6 +168,8 @@ SHOWN = 20
 
 def scores_table(scores: Scores, names: Sequence[str]) -> Table:
     """The rarest of the scored images as a table; `names` are what the images are called."""
+    from digitvae.evaluation.scoring import in_words
+
     reference = scores.reference
     title = f"{reference.title}, binarization {reference.binarization}, among {reference.digits}"
     number = "minus cross-entropy, nats" if reference.cross_entropy else "log p(x), nats"
