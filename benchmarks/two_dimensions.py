@@ -44,8 +44,9 @@ FIVE_MINUTES = [*UNTOLD, "decoder=[256,512,1024]", "epochs=34", "data.augmentati
 DAVIDSON = [*UNTOLD, "decoder=[128,256]", "activation=relu", "basis=none", "basis_warmup=0", "epochs=60"]
 DAVIDSON += ["data.augmentation=0", "weight_decay=0"]
 
-# Five binarisations each; only the bound of exact is in the table, and 500 codes for each image take long.
-SHIPPED = {"exact, as shipped": Effort(), "map, as shipped": Effort(k=50)}
+SHIPPED = ("exact, as shipped", "map, as shipped")
+# The mean of five binarisations; 500 codes for each image take as long as all else, and are drawn for one.
+FULL, BOUND = Effort(k=50), Effort(binarizations=1, shifts=2, k=500)
 
 MATCHED = {
     "exact, in five minutes": FIVE_MINUTES,
@@ -90,7 +91,11 @@ def main() -> None:
         print(name, flush=True)
         if name in SHIPPED:
             folder = shipped(name)
-            models[name] = measured(folder, model_facts(folder)["made"]["minutes"], splits, SHIPPED[name])
+            models[name] = measured(folder, model_facts(folder)["made"]["minutes"], splits, FULL)
+            if name == SHIPPED[0]:
+                density = evaluate_model(load_model(folder)[0], splits, "dynamic", ["density"], BOUND, notify=print)
+                found = {measure["name"]: measure for measure in density["density"]["measures"]}
+                models[name]["measures"]["iw_bound(500)"] = found["iw_bound(500)"]
         else:
             config = load_recipe("exact").with_settings(["train_on=all", *MATCHED[name]])
             run = trained("-".join(re.findall(r"\w+", name)), config, splits)
