@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -76,18 +77,34 @@ class UnitDropout(nn.Module):
         super().__init__()
         self.share = share
         self.generator: torch.Generator | None = None  # given by who trains; the global one else
+        self.kept: Tensor | None = None
+        self.again = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape (..., units) to the same shape."""
         if not self.training:
             return x
-        kept = torch.rand(x.shape[-1], generator=self.generator, device=x.device) >= self.share
-        return x * (kept / (1 - self.share)).to(x.dtype)
+        if self.kept is None or not self.again:
+            self.kept = torch.rand(x.shape[-1], generator=self.generator, device=x.device) >= self.share
+        return x * (self.kept / (1 - self.share)).to(x.dtype)
+
+
+@contextlib.contextmanager
+def same_units(decoder: nn.Module) -> Iterator[None]:
+    """Within, dropout leaves out what it left out the last time."""
+    layers = [part for part in decoder.modules() if isinstance(part, UnitDropout)]
+    try:
+        for layer in layers:
+            layer.again = True
+        yield
+    finally:
+        for layer in layers:
+            layer.again = False
 
 
 def decodes_one_by_one(decoder: nn.Module) -> bool:
-    """Whether a decoder in training makes of a code what it makes of it alone, and the same again."""
-    return not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | UnitDropout) for part in decoder.modules())
+    """Whether what a decoder in training makes of a code does not depend on the codes beside it."""
+    return not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in decoder.modules())
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

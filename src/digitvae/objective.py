@@ -15,7 +15,7 @@ from torch import Tensor
 from digitvae.distributions import DiagonalNormal, StandardNormal
 from digitvae.lattice import lattice
 from digitvae.models.vae import VAE
-from digitvae.networks import decodes_one_by_one
+from digitvae.networks import decodes_one_by_one, same_units
 
 IMAGES_AT_A_TIME = 1000
 """Images whose log probabilities under a chunk of points are computed at a time: what a processor's cache holds."""
@@ -102,7 +102,8 @@ def quadrature_terms(model: VAE, x: Tensor, u: Tensor) -> Terms:
         # Of a map that is learned, most points explain no image of the batch. The derivative is taken at the others
         # alone, which are decoded once more.
         near = shares.topk(needed).indices
-        part, _ = _log_sum_exp(model.decode(z[near]).cross_log_prob(x) + log_weight[near])
+        with same_units(model.decoder):
+            part, _ = _log_sum_exp(model.decode(z[near]).cross_log_prob(x) + log_weight[near])
         log_prob = log_prob.detach() + (part - part.detach())
     return Terms(rate, -log_prob - rate)
 
