@@ -43,6 +43,7 @@ def how_made(run: RunDirectory, config: Config, manifest: dict[str, Any]) -> Mad
         ("seconds", "time"),
         ("device", "device"),
         ("processor", "processor"),
+        ("instructions", "instructions"),
         ("threads", "threads"),
         ("precision", "precision"),
         ("platform", "system"),
