@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from tests.commands import digitvae
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -18,17 +19,6 @@ from digitvae.rundir import RunDirectory
 from digitvae.running import Outcome
 
 SMALL = ["--data", "mnist-5k", "--set", "encoder=[16]", "--set", "decoder=[16]"]
-
-
-def digitvae(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "digitvae", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
 
 
 def commands(group, *words):
@@ -44,7 +34,8 @@ HELP = {" ".join(words): text for words, text in commands(get_command(app))}
 
 
 def test_help_lists_what_the_command_is_for():
-    done = digitvae("--help")
+    command = [sys.executable, "-m", "digitvae", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "digitvae demo" in done.stdout
     assert {"train", "generate", "dataset numbers", "explore"} <= HELP.keys()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.test_cli import digitvae
+from tests.commands import digitvae
 
 from digitvae.checkpoint import load_model
 from digitvae.generation import decode_images, encode_images

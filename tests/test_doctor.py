@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tests.test_cli import digitvae
+from tests.commands import digitvae
 
 from digitvae import doctor, objective
 from digitvae.distributions import StandardNormal

@@ -46,6 +46,7 @@ def test_a_folder_is_equipped(tiny_model, splits_5k, tmp_path, monkeypatch):
         _ = Studio(folder).hands
 
 
+@pytest.mark.slow
 def test_hands_are_raised_until_they_are_as_consistent_as_writers(monkeypatch):
     """Writers whose bars lean and are thick alike; hands that were estimated far too weak come up to them."""
     bars, rng = Bars(), np.random.default_rng(0)

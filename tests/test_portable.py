@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from tests.test_cli import digitvae
+from tests.commands import digitvae
 
 from digitvae.config import Config
 from digitvae.data import Digits

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from tests.commands import digitvae
 
 from digitvae.checkpoint import load_model, load_state
 from digitvae.config import Config
@@ -53,10 +54,9 @@ def terms(path: Path) -> np.ndarray:
 def test_two_processes_train_as_one_does(recipe, tmp_path):
     arguments = [*RECIPES[recipe], *BASE, "--epochs", 2]
     for processes in (1, 2):
-        process = launched(processes, *arguments, "--out", tmp_path / str(processes))
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-        assert said.count("Trained 2 epochs") == 1  # one of them speaks
+        done = digitvae("train", *arguments, "--out", tmp_path / str(processes), processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("Trained 2 epochs") == 1  # one of them speaks
     np.testing.assert_allclose(terms(tmp_path / "2"), terms(tmp_path / "1"), rtol=1e-3)
     states = [load_state(tmp_path / each / "checkpoints" / "last" / "training.safetensors")[1] for each in "12"]
     assert states[0]["sums"]["images"] == states[1]["sums"]["images"] == 3200
@@ -67,9 +67,8 @@ def test_two_processes_train_as_one_does(recipe, tmp_path):
 def test_the_statistics_of_batch_normalisation_are_those_of_all_processes(splits_5k, tmp_path):
     """The model that is saved is the one that both have validated, each on its own part of the digits."""
     small = ["seed", *BASE, "--set", "encoder=[4,8]", "--set", "decoder=[4]", "--set", "learning_rate=0.01"]
-    process = launched(2, *small, "--epochs", 1, "--out", tmp_path / "run")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    done = digitvae("train", *small, "--epochs", 1, "--out", tmp_path / "run", processes=2)
+    assert done.returncode == 0, done.stderr
     (record,) = metrics(tmp_path / "run")
     model, config = load_model(tmp_path / "run" / "checkpoints" / "best")
     images = torch.from_numpy(splits_5k.validation.images).unsqueeze(1)
@@ -109,9 +108,8 @@ def test_a_killed_process_ends_the_others_and_the_last_checkpoint_is_good(tmp_pa
             os.killpg(process.pid, signal.SIGKILL)
     _, facts = load_state(run / "checkpoints" / "last" / "training.safetensors")
     done = facts["epoch"]
-    again = launched(2, "--out", run, "--resume", "--epochs", done + 1)
-    _, said = again.communicate(timeout=120)
-    assert again.returncode == 0, said
+    again = digitvae("train", "--out", run, "--resume", "--epochs", done + 1, processes=2)
+    assert again.returncode == 0, again.stderr
     assert metrics(run)[-1]["epoch"] == done + 1
 
 

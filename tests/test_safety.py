@@ -19,7 +19,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from tests.test_cli import digitvae
+from tests.commands import digitvae
 
 from digitvae.checkpoint import _digest, load_model, load_state, save_model, save_state
 from digitvae.config import Config, load_recipe
@@ -339,11 +339,9 @@ def one_sentence(done, words):
 def test_a_full_disk_is_said_and_nothing_is_broken(place):
     """No file may grow beyond 64 KB, as if the disk were full: for a process of its own."""
     limit = (64 * 1024, 64 * 1024)
-    done = digitvae(
-        *("train", "--out", "run", "--resume", "--epochs", 4),
-        cwd=place,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-    )
+    command = [sys.executable, "-m", "digitvae", "train", "--out", "run", "--resume", "--epochs", "4"]
+    limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)}
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, **limited)
     one_sentence(done, "Cannot write")
     assert not list((place / "run").rglob("*.part"))
     goes_on(place)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.test_cli import digitvae
+from tests.commands import digitvae
 
 pytestmark = pytest.mark.slow  # each command is started twice
 

@@ -1,9 +1,6 @@
 """Sets in shards: the same digits as in one file, whoever makes which, and nothing made twice."""
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.commands import digitvae
 from typer.testing import CliRunner
 
 from digitvae.cli import app
@@ -113,18 +111,11 @@ def test_options_that_do_not_go_together(tmp_path):
         assert isinstance(refused.exception, InputError)
 
 
-def torchrun(*arguments):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "digitvae"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
-
-
 def test_two_processes_make_the_same_files_as_one(tmp_path):
-    done = torchrun(*ARGUMENTS, "--shards", "3", "-o", str(tmp_path / "two"))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("3,500 digits in 3 shards") == 1
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    alone = [sys.executable, "-m", "digitvae", *ARGUMENTS, "--shards", "3", "-o", str(tmp_path / "one")]
-    assert subprocess.run(alone, env=environment, capture_output=True, check=False).returncode == 0
+    for processes, name in ((1, "one"), (2, "two")):
+        done = digitvae(*ARGUMENTS, "--shards", "3", "-o", tmp_path / name, processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("3,500 digits in 3 shards") == 1
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == names
     for name in names:

@@ -1,9 +1,6 @@
 """Several real processes that write one set or measure one model: what one process would, by one writer."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tests.commands import digitvae
 
+from digitvae.checkpoint import save_model
+from digitvae.config import load_recipe
 from digitvae.data.samples import Sample, packed, unpacked
+from digitvae.models.vae import VAE
 from digitvae.processes import ALONE
 
-SEVERAL = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 NUMBERS = ["dataset", "numbers", "-n", "330", "--hands", "7", "--height", "20", "--effects", "noise"]
-
-
-def done(folder: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess:
-    command = [sys.executable, *(SEVERAL if processes > 1 else []), "-m", "digitvae", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -35,7 +27,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_two_processes_write_the_same_numbers_as_one(kind, tmp_path):
     for processes, name in ((1, "one"), (2, "two")):
         (tmp_path / name).mkdir()
-        written = done(tmp_path / name, *NUMBERS, "--format", kind, "-o", "set", "--verify", processes=processes)
+        arguments = [*NUMBERS, "--format", kind, "-o", "set", "--verify"]
+        written = digitvae(*arguments, cwd=tmp_path / name, processes=processes)
         assert written.returncode == 0, written.stderr
         assert written.stderr.count("330 numbers (") == written.stderr.count("Read back") == 1
     assert files(tmp_path / "two") == files(tmp_path / "one")
@@ -44,20 +37,22 @@ def test_two_processes_write_the_same_numbers_as_one(kind, tmp_path):
 def test_what_is_in_the_way_is_said_by_all_and_nothing_is_written(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").write_text("mine")
-    refused = done(tmp_path, *NUMBERS, "-o", "set", processes=2)
+    refused = digitvae(*NUMBERS, "-o", "set", cwd=tmp_path, processes=2)
     assert refused.returncode != 0
     assert "exists" in refused.stderr
     assert files(tmp_path) == {"set/mine.txt": b"mine"}
 
 
 def test_two_processes_measure_what_one_does(splits_5k, tmp_path):
+    config = load_recipe("map").with_settings(["latent_dim=3", "encoder=[16]", "decoder=[16]"])
+    save_model(tmp_path / "model", VAE.from_config(config.model, 0), config, "card")
     few = splits_5k.train.subset(slice(600))
     np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
     found = []
     for processes in (1, 2):
         out = tmp_path / f"{processes}.json"
-        arguments = ["evaluate", "map", "--data", "few.npz", "--metrics", "clusters,samples", "--out", str(out)]
-        measured = done(tmp_path, *arguments, processes=processes)
+        arguments = ["evaluate", tmp_path / "model", "--data", "few.npz", "--metrics", "clusters,samples", "--out", out]
+        measured = digitvae(*arguments, cwd=tmp_path, processes=processes)
         assert measured.returncode == 0, measured.stderr
         assert measured.stderr.count("Written:") == 1
         found.append(json.loads(out.read_text())["sections"])

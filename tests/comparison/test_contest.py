@@ -151,7 +151,7 @@ def test_the_schedule_fits_the_budget(small):
 
 
 def test_means_and_spreads_by_hand():
-    def entry(seed, values, failed=None):
+    def entry(seed, values, failed=None, instructions="AVX512"):
         measures = [
             {"name": k, "value": v, "unit": "", "definition": "", "n": 9, "settings": {}} for k, v in values.items()
         ]
@@ -167,6 +167,7 @@ def test_means_and_spreads_by_hand():
             "curve": looks,
             "failed": failed,
             "missing": [3] if seed else [],
+            "machine": {"processor": "P", "instructions": instructions, "threads": 2},
         }
 
     model = summarize([entry(0, {"FID-digit": 4.0}), entry(1, {"FID-digit": 8.0}), entry(2, {}, "it broke")])["m"]
@@ -179,6 +180,11 @@ def test_means_and_spreads_by_hand():
     assert model["collapsed"] == [[3]]
     assert model["seconds_to_quality"] == [25.0, 25.0, None]  # the run that failed reached nothing
     assert model["curve"][2]["FID-digit"] == {"mean": 10, "spread": 0, "runs": 2}
+    slow = [entry(seed, {"FID-digit": value}, instructions="AVX2") for seed, value in ((3, 20.0), (4, 20.0))]
+    found = summarize([entry(0, {"FID-digit": 4.0}), entry(1, {"FID-digit": 8.0}), *slow])["m"]
+    assert found["measures"]["FID-digit"]["mean"] == 13
+    assert found["measures"]["FID-digit"]["spread"] == 2  # 8 / (4 runs - 2 machines), its root
+    assert found["ran_on"] == ["P (AVX512), 2 threads"] * 2 + ["P (AVX2), 2 threads"] * 2
     assert seconds_to([{"seconds": 1, "FID-digit": 99.0}]) is None
 
 

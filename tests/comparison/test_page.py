@@ -41,6 +41,16 @@ def test_failures_are_told_at_the_top(compared):
     assert "without: a run hardly ever draws 3, 8." in text
 
 
+def test_seeds_on_different_machines_are_told_at_the_top(compared, tmp_path):
+    _, content = compared
+    slow = {**content["machines"][0], "name": "Slow (AVX2), 2 threads", "ran": [["copier", 1]]}
+    text = write_page(tmp_path, {**content, "machines": [*content["machines"], slow]}).read_text(encoding="utf-8")
+    assert "The seeds ran on different machines" in text
+    assert "Seed 1 ran on more than one machine" in text
+    assert "<li>seed 1: Slow (AVX2), 2 threads;" in text
+    assert "on more than one machine" not in write_page(tmp_path, content).read_text(encoding="utf-8")
+
+
 def test_cells():
     measures = {
         "a": {"mean": 0.5, "spread": 0.01, "unit": "share"},

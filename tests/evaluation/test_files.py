@@ -3,8 +3,6 @@
 import io
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from tests.commands import digitvae
 
 import digitvae.evaluation.density as density
 import digitvae.evaluation.samples as samples
@@ -189,10 +188,9 @@ def test_what_cannot_be_measured_is_said(run, few, tmp_path):
 
 def test_the_command_prints_a_table(run, few, tmp_path):
     write_npz(tmp_path / "few.npz", few.train.images[:300], few.train.labels[:300])
-    command = [sys.executable, "-m", "digitvae", "evaluate", str(run.path), "--metrics", "clusters, clusters"]
-    command += ["--data", str(tmp_path / "few.npz"), "--out", str(tmp_path / "evaluation.json")]
-    wide = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=wide)
+    arguments = ["evaluate", run.path, "--metrics", "clusters, clusters"]
+    arguments += ["--data", tmp_path / "few.npz", "--out", tmp_path / "evaluation.json"]
+    done = digitvae(*arguments, env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 0, done.stderr
     assert "10-neighbour accuracy" in done.stderr
     assert "evaluation.json" in done.stderr
@@ -205,8 +203,7 @@ def test_scores_of_a_users_digits(run, few, tmp_path):
     np.savez(tmp_path / "mine.npz", images=np.concatenate([noise, few.test.images[:30]]))
     out = tmp_path / "scores.csv"
     command = ["score", tmp_path / "mine.npz", "--model", run.path, "--out", out]
-    command = [sys.executable, "-m", "digitvae", *map(str, command)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = digitvae(*command)
     assert done.returncode == 0, done.stderr
     assert "rarer than all real" in done.stderr
     head, *lines = out.read_text().splitlines()
@@ -215,7 +212,7 @@ def test_scores_of_a_users_digits(run, few, tmp_path):
     assert lines[0].endswith(",dynamic")
     assert len(lines) == 33
     assert [float(line.split(",")[2]) for line in lines[:3]] == [0, 0, 0]
-    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    again = digitvae(*command)
     assert again.returncode == 2
     assert "exists" in again.stderr
 

@@ -103,6 +103,7 @@ def test_the_copy_audit_needs_enough_training_digits():
         copy_audit(normal(10), normal(9), normal(10))
 
 
+@pytest.mark.slow
 def test_a_classifier_of_real_digits_reads_real_digits(splits_5k, monkeypatch):
     from dataclasses import replace
 

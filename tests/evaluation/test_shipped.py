@@ -1,13 +1,12 @@
 """The models that come with the package: they load, say what they are, and keep the order of the bounds."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.commands import digitvae
 
 from digitvae.checkpoint import load_model, model_facts
 from digitvae.evaluation.density import CONVERGED, QUADRATURE_DIMENSIONS, binarize, importance_weighted, quadrature
@@ -34,6 +33,7 @@ def test_all_shipped_weights_stay_small():
     assert sum(file.stat().st_size for file in PRETRAINED.rglob("*.*")) < LIMIT_MB * 1e6
 
 
+@pytest.mark.slow
 @each
 def test_elbo_importance_weighted_bound_and_quadrature_are_in_order(name, splits_5k):
     """Means of the differences over real digits, within 4 standard errors, on a lattice found to be converged.
@@ -66,21 +66,8 @@ def test_digits_are_scored_with_no_data_at_hand(name, splits_5k, tmp_path):
     noise[:4] = noise[-4:] = noise[:, :4] = noise[:, -4:] = 0
     Image.fromarray(splits_5k.test.images[0]).save(tmp_path / "a.png")
     Image.fromarray(noise).save(tmp_path / "b.png")
-    command = [
-        sys.executable,
-        "-m",
-        "digitvae",
-        "score",
-        str(tmp_path),
-        "--model",
-        name,
-        "--out",
-        str(tmp_path / "s.csv"),
-    ]
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=environment, cwd=tmp_path
-    )
+    done = digitvae("score", tmp_path, "--model", name, "--out", tmp_path / "s.csv", env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "test digits of MNIST" in " ".join(done.stderr.split())
     percentiles = [float(line.split(",")[2]) for line in (tmp_path / "s.csv").read_text().splitlines()[1:]]

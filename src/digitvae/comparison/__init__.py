@@ -12,7 +12,7 @@ from typing import Any
 from digitvae.comparison.claims import claims
 from digitvae.comparison.contest import FORMAT, Settings, compare
 from digitvae.comparison.page import write_page
-from digitvae.comparison.summary import QUALITY, summarize
+from digitvae.comparison.summary import QUALITY, machines, summarize
 from digitvae.data import Splits
 
 __all__ = ["Settings", "compare", "comparison_content", "write_page"]
@@ -28,7 +28,6 @@ def comparison_content(entries: Sequence[dict[str, Any]], settings: Settings, sp
     """
     judged = splits.validation if splits.test is None else splits.test
     models = summarize(entries)
-    machines = {str(sorted(entry["machine"].items())): entry["machine"] for entry in entries}
     options = f"--models {','.join(settings.models)} --budget {settings.budget:g} --seeds {settings.seeds}"
     return {
         "format": FORMAT,
@@ -42,7 +41,7 @@ def comparison_content(entries: Sequence[dict[str, Any]], settings: Settings, sp
         },
         "settings": dataclasses.asdict(settings) | {"models": list(settings.models)},
         "quality": QUALITY,
-        "machines": [machines[key] for key in sorted(machines)],
+        "machines": machines(entries),
         "models": models,
         "claims": claims(models),
     }

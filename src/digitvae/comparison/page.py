@@ -82,9 +82,8 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "VAE against GAN, on equal terms",
         "run": f"{content['data']['caption']} · {settings['budget']:g} s of training each · {once}",
-        "lede": "The VAEs and GANs here learned from the same digits, for the same seconds on the same machine, with "
-        "as many numbers to draw with; the trivial rivals have fewer. What follows was measured, on digits that none "
-        "of them has seen.",
+        "lede": "The VAEs and GANs here learned from the same digits, for the same seconds, with as many numbers to "
+        "draw with; the trivial rivals have fewer. What follows was measured, on digits that none of them has seen.",
         "notices": _notices(content),
         "claims": claims_table(content),
         "samples": measures_table(models, OF_SAMPLES, "Drawn digits", f"{content['data']['judged']}; {once}."),
@@ -101,7 +100,7 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         ),
         "edited": _edited(folder, models),
         "definitions": _definitions(models),
-        "machine": content["machines"],
+        "machines": [{**machine, "seeds": _seeds(machine)} for machine in content["machines"]],
         "command": content["command"],
     }
 
@@ -117,12 +116,28 @@ NOTES = (
 
 def _notices(content: dict[str, Any]) -> list[str]:
     notices = list(content["data"]["notes"])
+    ran: dict[int, set[str]] = {}
+    for machine in content["machines"]:
+        for _, seed in machine["ran"]:
+            ran.setdefault(seed, set()).add(machine["name"])
+    if len(set.union(*ran.values())) > 1:
+        notices.append("The seeds ran on different machines, listed at the end; ± is between seeds of one machine.")
+    for seed, names in sorted(ran.items()):
+        if len(names) > 1:
+            notices.append(
+                f"Seed {seed} ran on more than one machine, so its models had not the same: {'; '.join(names)}."
+            )
     for model in content["models"].values():
         for why in model["failed"]:
             notices.append(f"{model['title']}: a run failed. {why}")
         for missing in model["collapsed"]:
             notices.append(f"{model['title']}: a run hardly ever draws {', '.join(map(str, missing))}.")
     return notices
+
+
+def _seeds(machine: dict[str, Any]) -> str:
+    seeds = sorted({seed for _, seed in machine["ran"]})
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def claims_table(content: dict[str, Any]) -> Table:

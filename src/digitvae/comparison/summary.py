@@ -21,9 +21,9 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns:
         What ``comparison.json`` holds under ``models``, by name. Of each model ``runs``, ``failed`` (why, for each run
         that diverged), ``collapsed`` (the missing classes of each run that has some), ``measures`` by name, with mean,
-        spread (standard deviation over runs, None for one), runs, unit and definition, ``copy_audit`` (runs that
-        passed, of how many, and why not) and ``seconds_to_quality`` (of each run that is trained; None where it was
-        never reached, or the run failed).
+        spread (see `_spread`), runs, unit and definition, ``copy_audit`` (runs that passed, of how many, and why
+        not), ``seconds_to_quality`` (of each run that is trained; None where it was never reached, or the run failed)
+        and ``ran_on`` (the machine of each run).
     """
     models: dict[str, Any] = {}
     cannot_copy = [entry for entry in entries if entry["model"] == BASELINE]
@@ -37,8 +37,8 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "kind": runs[0]["kind"],
             "parameters": runs[0]["parameters"],
             "runs": len(runs),
-            "seconds": _over([entry["seconds"] for entry in runs]),
-            "epochs": _over([entry["epochs"] for entry in runs]),
+            "seconds": _over([(entry["seconds"], ran_on(entry)) for entry in runs]),
+            "epochs": _over([(entry["epochs"], ran_on(entry)) for entry in runs]),
             "failed": [entry["failed"] for entry in runs if entry["failed"] is not None],
             "collapsed": [entry["missing"] for entry in whole if entry["missing"]],
             "measures": _measures(whole),
@@ -50,9 +50,26 @@ def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "seconds_to_quality": [
                 seconds_to(entry["curve"]) if entry["failed"] is None else None for entry in runs if _races(entry)
             ],
-            "curve": _curve([entry["curve"] for entry in whole if entry["curve"]]),
+            "ran_on": [ran_on(entry) for entry in runs],
+            "curve": _curve([entry for entry in whole if entry["curve"]]),
         }
     return models
+
+
+def ran_on(entry: dict[str, Any]) -> str:
+    """The machine of an entry, as far as it decides how much is learned in a second."""
+    facts = entry["machine"]
+    return f"{facts['processor']} ({facts['instructions']}), {facts['threads']} threads"
+
+
+def machines(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The machines, versions and sources of a comparison, each with the runs (model and seed) that it made."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        facts = {key: fact for key, fact in entry["machine"].items() if key != "command"}
+        row = found.setdefault(str(sorted(facts.items())), {**facts, "name": ran_on(entry), "ran": []})
+        row["ran"].append([entry["model"], entry["seed"]])
+    return list(found.values())
 
 
 def seconds_to(curve: Sequence[dict[str, float]], quality: float = QUALITY) -> float | None:
@@ -91,23 +108,43 @@ def _measures(whole: Sequence[dict[str, Any]]) -> dict[str, Any]:
             facts = {key: measure[key] for key in ("unit", "definition", "n", "settings")}  # those of the first run
             row = found.setdefault(measure["name"], {"values": [], **facts})
             if measure["value"] is not None:
-                row["values"].append(measure["value"])
-    return {name: {**row, **_over(row["values"])} for name, row in found.items()}
-
-
-def _over(values: Sequence[float]) -> dict[str, Any]:
+                row["values"].append((measure["value"], ran_on(entry)))
     return {
-        "mean": statistics.fmean(values) if values else None,
-        "spread": statistics.stdev(values) if len(values) > 1 else None,
-        "runs": len(values),
+        name: {**row, "values": [value for value, _ in row["values"]], **_over(row["values"])}
+        for name, row in found.items()
     }
 
 
-def _curve(curves: Sequence[Sequence[dict[str, float]]]) -> list[dict[str, Any]]:
+Run = tuple[float, str]
+"""A number of one run, and the machine that it ran on."""
+
+
+def _over(values: Sequence[Run]) -> dict[str, Any]:
+    numbers = [value for value, _ in values]
+    return {"mean": statistics.fmean(numbers) if numbers else None, "spread": spread(values), "runs": len(numbers)}
+
+
+def spread(values: Sequence[Run]) -> float | None:
+    """Standard deviation over the seeds: between runs of one machine, pooled over the machines.
+
+    What a slower machine learns less is no difference between seeds. None where no machine has two runs.
+
+    >>> spread([(1.0, "fast"), (3.0, "fast"), (9.0, "slow")]) == 2**0.5
+    True
+    """
+    machines = dict.fromkeys(machine for _, machine in values)
+    if len(values) == len(machines):
+        return None
+    groups = [[value for value, on in values if on == machine] for machine in machines]
+    squares = sum((value - statistics.fmean(group)) ** 2 for group in groups for value in group)
+    return math.sqrt(squares / (len(values) - len(groups)))
+
+
+def _curve(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The looks of all runs together, of those that all have."""
     looks = []
     for place in range(len(LOOKS)):
-        at = [curve[place] for curve in curves if place < len(curve)]
+        at = [(entry["curve"][place], ran_on(entry)) for entry in entries if place < len(entry["curve"])]
         if at:
-            looks.append({name: _over([look[name] for look in at]) for name in at[0]})
+            looks.append({name: _over([(look[name], on) for look, on in at]) for name in at[0][0]})
     return looks
