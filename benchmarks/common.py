@@ -58,7 +58,8 @@ def spread(values: list[float]) -> dict[str, float]:
 def finish(name: str, command: str, result: dict[str, Any], columns: list[str], rows: list[list[str]]) -> None:
     """Print the table and the line of JSON, and keep both in ``benchmarks/results/NAME.json``.
 
-    The rows are kept too, so that `benchmarks.tables` writes into README and docs exactly what was measured.
+    A result that was measured before, or elsewhere, brings its own `hardware`. The rows are kept too, so that
+    `benchmarks.tables` writes into README and docs exactly what was measured.
     """
     table = Table(*columns, title=name)
     for row in rows:
@@ -67,8 +68,8 @@ def finish(name: str, command: str, result: dict[str, Any], columns: list[str], 
     content = {
         "name": name,
         "command": command,
-        **result,
         "hardware": hardware(),
+        **result,
         "table": {"columns": columns, "rows": rows},
     }
     RESULTS.mkdir(exist_ok=True)

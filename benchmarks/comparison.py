@@ -41,14 +41,23 @@ def main(seeds: int) -> None:
     ]
     for name, key in (("diverged", "failed"), ("lost a class", "collapsed")):
         rows.append([f"runs that {name}", *(f"{len(model[key])} of {model['runs']}" for model in models.values())])
-    command = f"python -m benchmarks.comparison {seeds}"
-    finish("comparison", command, {"settings": content["settings"]}, ["", *titles], rows)
+    command, measured_on = f"python -m benchmarks.comparison {seeds}", {"hardware": of_runs(entries)}
+    finish("comparison", command, {"settings": content["settings"], **measured_on}, ["", *titles], rows)
     claims = [[claim["claim"], claim["measured"], claim["verdict"]] for claim in content["claims"]]
-    finish("claims", command, {}, ["the report says", "measured", "verdict"], claims)
+    finish("claims", command, measured_on, ["the report says", "measured", "verdict"], claims)
     columns = ["", "machine", "studio", "good GAN", "studio ahead", "goal", "reached"]
-    finish("comparison_goals", command, {}, columns, goals(entries))
+    finish("comparison_goals", command, measured_on, columns, goals(entries))
     label, logarithmic = CURVES["FID-digit"]
     FIGURE.write_bytes(to_png(draw_race(curves_of(models, "FID-digit"), label, logarithmic)))
+
+
+def of_runs(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The hardware that runs were measured with, which may be long ago and several machines."""
+    facts = [entry["machine"] for entry in entries]
+    several = {
+        key: "; ".join(dict.fromkeys(fact[key] for fact in facts)) for key in ("processor", "instructions", "torch")
+    }
+    return {"date": max(entry["date"] for entry in entries), "cores": facts[0]["threads"], "amx": False, **several}
 
 
 def goals(entries: Sequence[dict[str, Any]]) -> list[list[str]]:

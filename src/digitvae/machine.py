@@ -25,7 +25,7 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor_name(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": _instructions(),
         "threads": torch.get_num_threads(),
         "git_commit": _git_commit(),
     }
@@ -38,6 +38,12 @@ def processor_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """The widest vector instructions that PyTorch computes with, and whether there are units for bfloat16 matrices."""
+    vectors = torch.backends.cpu.get_cpu_capability()
+    return f"{vectors}, AMX" if torch.cpu._is_amx_tile_supported() else vectors
 
 
 def _git_commit() -> str | None:

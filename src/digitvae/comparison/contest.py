@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,7 @@ def _entry(
         "failed": failed,
         "missing": [],
         "measures": [],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine_facts(),
     }
     if failed is not None:
