@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -122,6 +123,18 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
+@contextlib.contextmanager
+def _on(figure: Figure, dpi: int, paper: str) -> Iterator[None]:
+    """What `savefig` does beside drawing: it would draw once more before, for a layout that is settled here."""
+    kept = figure.dpi, figure.get_facecolor(), figure.canvas
+    figure.dpi = dpi
+    figure.set_facecolor(paper)
+    yield
+    figure.dpi = kept[0]
+    figure.set_facecolor(kept[1])
+    figure.set_canvas(kept[2])
+
+
 def to_png(figure: Figure, dpi: int = 160) -> bytes:
     """The figure on white, as it is kept beside a snapshot."""
     images: list[AxesImage] = list(figure.findobj(AxesImage))
@@ -131,7 +144,8 @@ def to_png(figure: Figure, dpi: int = 160) -> bytes:
     with _style():
         _settle(figure)
         out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+        with _on(figure, dpi, "white"):
+            FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})
     for image, interpolation in zip(images, before, strict=True):
         image.set_interpolation(interpolation)
     return out.getvalue()
@@ -142,7 +156,8 @@ def to_svg(figure: Figure, dpi: int = 160) -> str:
     with _style():
         _settle(figure)
         out = io.StringIO()
-        figure.savefig(out, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
+        with _on(figure, dpi, "none"):
+            FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
