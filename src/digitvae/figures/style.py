@@ -145,7 +145,7 @@ def to_png(figure: Figure, dpi: int = 160) -> bytes:
         _settle(figure)
         out = io.BytesIO()
         with _on(figure, dpi, "white"):
-            FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})
+            FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
     for image, interpolation in zip(images, before, strict=True):
         image.set_interpolation(interpolation)
     return out.getvalue()
@@ -157,7 +157,7 @@ def to_svg(figure: Figure, dpi: int = 160) -> str:
         _settle(figure)
         out = io.StringIO()
         with _on(figure, dpi, "none"):
-            FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
+            FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
