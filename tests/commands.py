@@ -1,7 +1,8 @@
 """The command line in real processes, without the seconds that each would need to load its libraries.
 
 One process loads them and is forked for each command. What runs is what `python -m digitvae` runs, with a directory, an
-environment, an output and an exit code of its own. Tests that stop or kill a command start it themselves.
+environment, an output and an exit code of its own. Tests that stop or kill a command start it themselves. It takes a
+system that forks, as Linux is.
 """
 
 import atexit
