@@ -49,6 +49,7 @@ def picture_file(tmp_path: Path, image: np.ndarray) -> Path:
 def test_a_picture_is_uploaded_pasted_and_refused(opened, digits, tmp_path) -> None:
     page = opened("#draw")
     image = digits.validation.images[0]
+    page.locator("#pad").wait_for()  # before it is there, nobody takes the picture
     page.locator("#upload").set_input_files(picture_file(tmp_path, image))
     page.until("!document.getElementById('answer').hidden")
     first = page.digit("fitted")
