@@ -57,7 +57,7 @@ def of_runs(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     several = {
         key: "; ".join(dict.fromkeys(fact[key] for fact in facts)) for key in ("processor", "instructions", "torch")
     }
-    return {"date": max(entry["date"] for entry in entries), "cores": facts[0]["threads"], "amx": False, **several}
+    return {"date": max(entry["date"] for entry in entries), "cores": facts[0]["threads"], **several}
 
 
 def goals(entries: Sequence[dict[str, Any]]) -> list[list[str]]:

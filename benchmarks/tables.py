@@ -24,7 +24,7 @@ def table(name: str) -> str:
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     columns, rows, machine = result["table"]["columns"], result["table"]["rows"], result["hardware"]
     lines = [_row(columns), _row(["---"] * len(columns)), *map(_row, rows), ""]
-    amx = ", AMX" if machine["amx"] else ""
+    amx = ", AMX" if machine.get("amx") else ""
     lines += [
         f"`{result['command']}`, {machine['date'][:10]}: {machine['processor']} ({machine['instructions']}{amx}), "
         f"{machine['cores']} cores, torch {machine['torch']}."

@@ -34,7 +34,7 @@ from digitvae.evaluation.suite import with_more_draws
 from digitvae.machine import machine_facts
 from digitvae.reading import digit_features, frozen, read_digits
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout of the files of a comparison, and of how things are measured."""
 
 LOOKS = (0.05, 0.1, 0.15, 0.2, 0.4, 0.7, 1.0)

@@ -129,10 +129,12 @@ def _on(figure: Figure, dpi: int, paper: str) -> Iterator[None]:
     kept = figure.dpi, figure.get_facecolor(), figure.canvas
     figure.dpi = dpi
     figure.set_facecolor(paper)
-    yield
-    figure.dpi = kept[0]
-    figure.set_facecolor(kept[1])
-    figure.set_canvas(kept[2])
+    try:
+        yield
+    finally:
+        figure.dpi = kept[0]
+        figure.set_facecolor(kept[1])
+        figure.set_canvas(kept[2])
 
 
 def to_png(figure: Figure, dpi: int = 160) -> bytes:
