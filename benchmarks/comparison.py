@@ -1,7 +1,7 @@
 """VAE against GAN on equal terms, on all of MNIST: `digitvae compare` with five seeds of 300 seconds.
 
 It takes hours, so what is measured is kept in ``benchmarks/results/comparison`` and a stopped benchmark goes on. Writes
-the table and the figure of ``docs/vae-and-gan.md``.
+the tables and figures of ``docs/vae-and-gan.md``.
 
 Usage: python -m benchmarks.comparison [SEEDS]
 """
@@ -16,12 +16,13 @@ from typing import Any
 
 from benchmarks.common import RESULTS, finish, full_mnist
 from digitvae.comparison import Settings, compare, comparison_content, write_page
-from digitvae.comparison.page import CURVES, OF_EDITS, OF_SAMPLES, cell, curves_of
+from digitvae.comparison.page import CURVES, curves_of
 from digitvae.comparison.summary import ran_on
+from digitvae.comparison.tables import OF_EDITS, OF_RUNS, OF_SAMPLES, claims_table, measures_table
 from digitvae.figures import draw_race, to_png
 
 FOLDER = RESULTS / "comparison"
-FIGURE = Path(__file__).parent.parent / "docs" / "images" / "vae_and_gan.png"
+FIGURES = Path(__file__).parent.parent / "docs" / "images"
 
 GOALS = {"coverage": "ahead", "recall": "ahead", "classification accuracy score": "ahead", "FID-digit": "level"}
 """What `studio` should reach against the good GAN."""
@@ -32,23 +33,20 @@ def main(seeds: int) -> None:
     entries = compare(FOLDER, splits, settings, told)
     content = comparison_content(entries, settings, splits)
     print(write_page(FOLDER, content))
-    models = content["models"]
-    titles = [model["title"] for model in models.values()]
-    rows = [
-        [name, *(cell(model, name) for model in models.values())]
-        for name in OF_SAMPLES + OF_EDITS
-        if any(name in model["measures"] for model in models.values())
-    ]
-    for name, key in (("diverged", "failed"), ("lost a class", "collapsed")):
-        rows.append([f"runs that {name}", *(f"{len(model[key])} of {model['runs']}" for model in models.values())])
+    contests = content["contests"]
     command, measured_on = f"python -m benchmarks.comparison {seeds}", {"hardware": of_runs(entries)}
-    finish("comparison", command, {"settings": content["settings"], **measured_on}, ["", *titles], rows)
-    claims = [[claim["claim"], claim["measured"], claim["verdict"]] for claim in content["claims"]]
-    finish("claims", command, measured_on, ["the report says", "measured", "verdict"], claims)
+    kinds = [model["kind"] for contest in contests for model in contest["models"].values()]
+    measured = measures_table(contests, (*OF_SAMPLES, *OF_EDITS, *OF_RUNS), kinds, "", "")
+    kept = {"settings": content["settings"], **measured_on}
+    finish("comparison", command, kept, list(measured.head), list(map(list, measured.rows)))
+    claims = claims_table(contests)
+    finish("claims", command, measured_on, list(claims.head), list(map(list, claims.rows)))
     columns = ["", "machine", "studio", "good GAN", "studio ahead", "goal", "reached"]
     finish("comparison_goals", command, measured_on, columns, goals(entries))
     label, logarithmic = CURVES["FID-digit"]
-    FIGURE.write_bytes(to_png(draw_race(curves_of(models, "FID-digit"), label, logarithmic)))
+    for place, contest in enumerate(contests, 1):
+        figure = draw_race(curves_of(contest["models"], "FID-digit"), label, logarithmic)
+        (FIGURES / f"vae_and_gan_{place}.png").write_bytes(to_png(figure))
 
 
 def of_runs(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from digitvae.comparison.claims import claims
 from digitvae.comparison.summary import mean_of
 
 
-def model(kind, *, times=(), ran_on=None, failed=0, collapsed=0, runs=2, spread=1.0, audit=(2, 2), **means):
+def model(kind, *, times=(), failed=0, collapsed=0, runs=2, spread=1.0, audit=(2, 2), **means):
     measures = {name: {"mean": mean, "spread": None, "n": 1000} for name, mean in means.items()}
     measures["FID-digit"] = {"mean": 5.0, "spread": spread}
     return {
@@ -18,7 +18,6 @@ def model(kind, *, times=(), ran_on=None, failed=0, collapsed=0, runs=2, spread=
         "failed": ["x"] * failed,
         "collapsed": [[1]] * collapsed,
         "seconds_to_quality": list(times),
-        "ran_on": list(ran_on or ["P"] * len(times)),
         "copy_audit": {"passed": audit[0], "of": audit[1]},
         "measures": measures,
     }
@@ -46,14 +45,6 @@ def test_time(vae, gan, expected):
     assert found["verdict"] == expected
     if gan == (None, None):
         assert "the fastest GAN never within the budget" in found["measured"]
-
-
-def test_time_is_held_against_time_on_the_same_machine():
-    quick, slow, other = ["quick", "slow"], ["slow", "slow"], ["other", "other"]
-    vae, gan = {"times": (10.0, 30.0), "ran_on": quick}, {"times": (20.0, 40.0), "ran_on": quick}
-    assert verdict(0, vae, gan)["verdict"] == "holds"
-    assert verdict(0, {**vae, "ran_on": slow}, {**gan, "ran_on": slow})["verdict"] == "no difference shown"
-    assert verdict(0, {**vae, "ran_on": slow}, {**gan, "ran_on": other})["verdict"] == "not measured"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import numpy as np
 from typer.testing import CliRunner
@@ -20,7 +21,8 @@ def test_a_page_and_a_file_are_written_and_it_goes_on(splits_5k, monkeypatch, tm
     done = CliRunner().invoke(app, [*arguments, "--seeds", "1"])
     assert done.exit_code == 0, done.output
     content = json.loads((out / "comparison.json").read_text())
-    assert list(content["models"]) == ["means", "pca", "real"]
+    (contest,) = content["contests"]
+    assert list(contest["models"]) == ["means", "pca", "real"]
     assert content["settings"]["seeds"] == 1
     assert "<h1>VAE against GAN" in (out / "comparison.html").read_text()
     written = {path: path.stat().st_mtime_ns for path in out.glob("entries/*")}
@@ -28,4 +30,14 @@ def test_a_page_and_a_file_are_written_and_it_goes_on(splits_5k, monkeypatch, tm
     more = CliRunner().invoke(app, [*arguments, "--seeds", "2"])
     assert more.exit_code == 0, more.output
     assert {path: path.stat().st_mtime_ns for path in written} == written
-    assert json.loads((out / "comparison.json").read_text())["models"]["means"]["runs"] == 2
+    (contest,) = json.loads((out / "comparison.json").read_text())["contests"]
+    assert contest["models"]["means"]["runs"] == 2
+    # As if the second seed had run on a slower machine, which the claims must be read for by themselves.
+    for path in out.glob("entries/*-1.json"):
+        entry = json.loads(path.read_text())
+        path.write_text(json.dumps({**entry, "machine": {**entry["machine"], "instructions": "slow"}}))
+    assert "On " not in more.output
+    apart = CliRunner().invoke(app, [*arguments, "--seeds", "2"])
+    assert apart.exit_code == 0, apart.output
+    assert re.findall(r"^On .*\((\w+)\), \d+ threads:$", apart.output, re.MULTILINE)[1:] == ["slow"]
+    assert [c["seeds"] for c in json.loads((out / "comparison.json").read_text())["contests"]] == [[0], [1]]

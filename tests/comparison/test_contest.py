@@ -11,50 +11,56 @@ from digitvae.comparison import Settings, compare, comparison_content, write_pag
 from digitvae.comparison.claims import claims
 from digitvae.comparison.contenders import CONTENDERS, VAEContender
 from digitvae.comparison.contest import LOOKS, entry_file, spread_out
-from digitvae.comparison.summary import seconds_to, summarize
+from digitvae.comparison.summary import contests, seconds_to
 from digitvae.config import load_recipe
 from digitvae.data import Splits
 from digitvae.errors import InputError, RunError
 
 
+def models_of(content):
+    """The models of a comparison that ran on one machine."""
+    (only,) = content["contests"]
+    return only["models"]
+
+
 def value(content, model, name):
-    return content["models"][model]["measures"][name]["mean"]
+    return models_of(content)[model]["measures"][name]["mean"]
 
 
 def test_copies_are_caught(compared):
     _, content = compared
     assert value(content, "copier", "nearest is trained on (pixels)") == 1
     assert value(content, "copier", "near-duplicates (pixels)") == 1
-    audit = content["models"]["copier"]["copy_audit"]
+    audit = models_of(content)["copier"]["copy_audit"]
     assert (audit["passed"], audit["of"]) == (0, 2)
     assert value(content, "real", "near-duplicates (pixels)") < 0.02
 
 
 def test_a_missing_class_is_counted_and_costs_coverage(compared, small):
     _, content = compared
-    model = content["models"]["without"]
+    model = models_of(content)["without"]
     assert model["collapsed"] == [[3, 8], [3, 8]]
     missing = np.isin(small.validation.labels, (3, 8)).mean()
     lost = value(content, "real", "coverage") - value(content, "without", "coverage")
     assert lost == pytest.approx(missing, abs=0.05)
-    assert content["models"]["copier"]["collapsed"] == []
+    assert models_of(content)["copier"]["collapsed"] == []
 
 
 def test_a_run_that_diverges_is_counted_not_dropped(compared):
     _, content = compared
-    model = content["models"]["diverges"]
+    model = models_of(content)["diverges"]
     assert model["runs"] == 2
     assert model["failed"] == ["The loss of the critic is nan at step 2."] * 2
     assert model["measures"] == {}
     assert model["seconds_to_quality"] == [None, None]
-    beside = claims({**content["models"], "vae": {**content["models"]["copier"], "kind": "vae"}})
+    beside = claims({**models_of(content), "vae": {**models_of(content)["copier"], "kind": "vae"}})
     assert "GANs: 2 of 2 runs diverged" in beside[1]["measured"]
     assert beside[1]["verdict"] == "does not hold"
 
 
 def test_real_digits_are_the_floor_of_distances_and_the_ceiling_of_cover(contest):
     _, content = contest
-    models = content["models"]
+    models = models_of(content)
     for name, better in (("FID-digit", min), ("KID-digit", min), ("recall", max), ("coverage", max)):
         values = {key: model["measures"][name]["mean"] for key, model in models.items()}
         assert better(values, key=values.get) == "real", name
@@ -63,14 +69,14 @@ def test_real_digits_are_the_floor_of_distances_and_the_ceiling_of_cover(contest
 def test_everyone_is_measured_and_trained_for_its_seconds(contest):
     _, content = contest
     for name in ("studio", "map", "gan", "gan-classic"):
-        model = content["models"][name]
+        model = models_of(content)[name]
         assert 0 < model["seconds"]["mean"] < 3
         assert len(model["curve"]) == len(LOOKS)
         assert value(content, name, "real digits drawn again: squared error") > 0
         assert ("log p(x)" in model["measures"]) == (model["kind"] == "vae")
     assert value(content, "studio", "log p(x)") < 0
-    assert "read as asked for" not in content["models"]["map"]["measures"]
-    parameters = [content["models"][name]["parameters"] for name in ("studio", "map", "gan", "gan-classic")]
+    assert "read as asked for" not in models_of(content)["map"]["measures"]
+    parameters = [models_of(content)[name]["parameters"] for name in ("studio", "map", "gan", "gan-classic")]
     assert max(parameters) <= 1.1 * min(parameters)
 
 
@@ -170,7 +176,10 @@ def test_means_and_spreads_by_hand():
             "machine": {"processor": "P", "instructions": instructions, "threads": 2},
         }
 
-    model = summarize([entry(0, {"FID-digit": 4.0}), entry(1, {"FID-digit": 8.0}), entry(2, {}, "it broke")])["m"]
+    (only,) = contests([entry(0, {"FID-digit": 4.0}), entry(1, {"FID-digit": 8.0}), entry(2, {}, "it broke")])
+    assert only["machine"] == "P (AVX512), 2 threads"
+    assert only["seeds"] == [0, 1, 2]
+    model = only["models"]["m"]
     found = model["measures"]["FID-digit"]
     assert found["mean"] == 6
     assert found["spread"] == pytest.approx(8**0.5)
@@ -180,11 +189,18 @@ def test_means_and_spreads_by_hand():
     assert model["collapsed"] == [[3]]
     assert model["seconds_to_quality"] == [25.0, 25.0, None]  # the run that failed reached nothing
     assert model["curve"][2]["FID-digit"] == {"mean": 10, "spread": 0, "runs": 2}
-    slow = [entry(seed, {"FID-digit": value}, instructions="AVX2") for seed, value in ((3, 20.0), (4, 20.0))]
-    found = summarize([entry(0, {"FID-digit": 4.0}), entry(1, {"FID-digit": 8.0}), *slow])["m"]
-    assert found["measures"]["FID-digit"]["mean"] == 13
-    assert found["measures"]["FID-digit"]["spread"] == 2  # 8 / (4 runs - 2 machines), its root
-    assert found["ran_on"] == ["P (AVX512), 2 threads"] * 2 + ["P (AVX2), 2 threads"] * 2
+    slow = [entry(seed, {"FID-digit": 20.0}, instructions="AVX2") for seed in (3, 4)]
+    quick, slower = contests([entry(0, {"FID-digit": 4.0}), *slow])
+    assert quick["models"]["m"]["measures"]["FID-digit"] == {
+        **found,
+        "values": [4.0],
+        "mean": 4,
+        "spread": None,
+        "runs": 1,
+    }
+    assert slower["machine"] == "P (AVX2), 2 threads"
+    assert slower["seeds"] == [3, 4]
+    assert slower["models"]["m"]["measures"]["FID-digit"]["spread"] == 0
     assert seconds_to([{"seconds": 1, "FID-digit": 99.0}]) is None
 
 

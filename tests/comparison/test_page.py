@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from digitvae.comparison import write_page
-from digitvae.comparison.page import cell
+from digitvae.comparison.tables import cell
 
 
 @pytest.fixture
@@ -22,11 +22,12 @@ def test_it_is_one_file_and_the_same_again(contest, page):
 
 
 def test_every_claim_model_and_definition_is_in_it(contest, page):
-    _, content = contest
+    content = contest[1]
     text = unescape(page.read_text(encoding="utf-8"))
-    for claim in content["claims"]:
+    (contest,) = content["contests"]
+    for claim in contest["claims"]:
         assert claim["claim"] in text
-    for model in content["models"].values():
+    for model in contest["models"].values():
         assert model["title"] in text
         for measure in model["measures"].values():
             assert measure["definition"] in text
@@ -41,14 +42,20 @@ def test_failures_are_told_at_the_top(compared):
     assert "without: a run hardly ever draws 3, 8." in text
 
 
-def test_seeds_on_different_machines_are_told_at_the_top(compared, tmp_path):
+def test_each_machine_is_a_contest_of_its_own(compared, tmp_path):
     _, content = compared
-    slow = {**content["machines"][0], "name": "Slow (AVX2), 2 threads", "ran": [["copier", 1]]}
-    text = write_page(tmp_path, {**content, "machines": [*content["machines"], slow]}).read_text(encoding="utf-8")
-    assert "The seeds ran on different machines" in text
-    assert "Seed 1 ran on more than one machine" in text
-    assert "<li>seed 1: Slow (AVX2), 2 threads;" in text
-    assert "on more than one machine" not in write_page(tmp_path, content).read_text(encoding="utf-8")
+    (quick,) = content["contests"]
+    copier = quick["models"]["copier"]
+    copier = {**copier, "measures": {"recall": {**copier["measures"]["recall"], "mean": 0.125, "spread": None}}}
+    slow = {**quick, "machine": "Slow (AVX2), 2 threads", "seeds": [2], "models": {"copier": copier}}
+    text = write_page(tmp_path, {**content, "contests": [quick, slow]}).read_text(encoding="utf-8")
+    ran = f"{quick['machine']}: seeds 0, 1; Slow (AVX2), 2 threads: seed 2."
+    assert f"The seeds ran on different machines, and each machine is a contest of its own. {ran}" in text
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)<", row) for row in text.split("<tr>")]
+    of_slow = [row for row in rows if row[1:2] == ["Slow (AVX2), 2 threads"]]
+    assert ["recall", "Slow (AVX2), 2 threads", "12.50 %", "–", "–", "–", "–"] in of_slow
+    assert len([row for row in of_slow if row[0].endswith(".")]) == 9  # the claims
+    assert write_page(tmp_path, content).read_text(encoding="utf-8").count("machine</th>") == 0
 
 
 def test_cells():

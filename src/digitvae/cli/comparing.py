@@ -55,6 +55,10 @@ def compare(
     written = (json.dumps(content, indent=2) + "\n").encode()
     write_aside(out / "comparison.json", lambda file: file.write(written), overwrite=True)
     page = write_page(out, content)
-    for claim in content["claims"]:
-        screen.print(f"{claim['claim']} {claim['verdict'].upper()}. {claim['measured']}", soft_wrap=True, markup=False)
+    for contest in content["contests"]:
+        if len(content["contests"]) > 1:
+            screen.print(f"On {contest['machine']}:", soft_wrap=True, markup=False)
+        for claim in contest["claims"]:
+            told = f"{claim['claim']} {claim['verdict'].upper()}. {claim['measured']}"
+            screen.print(told, soft_wrap=True, markup=False)
     screen.print(f"Written: {page} and comparison.json beside it.", soft_wrap=True)

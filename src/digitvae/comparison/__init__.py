@@ -1,7 +1,7 @@
 """VAE against GAN on equal terms: the same digits, the same parameters that draw, the same seconds of training.
 
 `contenders` take part, `contest` trains and measures each, a file for each; `summary` puts the files together,
-`claims` holds the sentences of the original report against them, and `page` shows it all.
+`claims` holds the sentences of the original report against them, and `tables` and `page` show it all.
 """
 
 import dataclasses
@@ -12,14 +12,14 @@ from typing import Any
 from digitvae.comparison.claims import claims
 from digitvae.comparison.contest import FORMAT, Settings, compare
 from digitvae.comparison.page import write_page
-from digitvae.comparison.summary import QUALITY, machines, summarize
+from digitvae.comparison.summary import QUALITY, contests, machines
 from digitvae.data import Splits
 
 __all__ = ["Settings", "compare", "comparison_content", "write_page"]
 
 
 def comparison_content(entries: Sequence[dict[str, Any]], settings: Settings, splits: Splits) -> dict[str, Any]:
-    """All that ``comparison.json`` holds: data, settings, machines, models and claims.
+    """All that ``comparison.json`` holds: data, settings, machines, and models and claims of each machine.
 
     Args:
         entries: What `compare` gave.
@@ -27,7 +27,6 @@ def comparison_content(entries: Sequence[dict[str, Any]], settings: Settings, sp
         splits: Its digits.
     """
     judged = splits.validation if splits.test is None else splits.test
-    models = summarize(entries)
     options = f"--models {','.join(settings.models)} --budget {settings.budget:g} --seeds {settings.seeds}"
     return {
         "format": FORMAT,
@@ -42,6 +41,5 @@ def comparison_content(entries: Sequence[dict[str, Any]], settings: Settings, sp
         "settings": dataclasses.asdict(settings) | {"models": list(settings.models)},
         "quality": QUALITY,
         "machines": machines(entries),
-        "models": models,
-        "claims": claims(models),
+        "contests": [{**contest, "claims": claims(contest["models"])} for contest in contests(entries)],
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,40 +14,27 @@ from markupsafe import Markup
 from digitvae.comparison.contenders import FLOOR
 from digitvae.comparison.contest import LOOKS, entry_file
 from digitvae.comparison.editing import STEPS
+from digitvae.comparison.tables import (
+    OF_EDITS,
+    OF_RUNS,
+    OF_SAMPLES,
+    TRAINED,
+    claims_table,
+    counts_table,
+    definitions_table,
+    measures_table,
+    runs_table,
+    titles,
+)
 from digitvae.data.files import write_aside
 from digitvae.figures import draw_race, draw_rows, draw_samples
-from digitvae.report.parts import Picture, Table, duration, number, percent, picture
+from digitvae.report.parts import Picture, Table, number, picture
 
 CURVES = {
     "FID-digit": ("FID-digit: lower is better", True),
     "coverage": ("coverage: higher is better", False),
     "recall": ("recall: higher is better", False),
 }
-
-OF_SAMPLES = (
-    "FID-digit",
-    "KID-digit",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "classification accuracy score",
-    "read as asked for",
-    "rarest class",
-    "nearest is trained on (pixels)",
-    "nearest is trained on (reader features)",
-    "near-duplicates (pixels)",
-    "near-duplicates (reader features)",
-    "log p(x)",
-)
-OF_EDITS = (
-    "real digits drawn again: squared error",
-    "seconds to find their codes",
-    "drawn again, read as before",
-    "on the way, read as both ends",
-    "made thicker, read as before",
-    "made thicker: gain in thickness",
-)
 
 
 def write_page(folder: Path, content: dict[str, Any]) -> Path:
@@ -76,31 +62,33 @@ def write_page(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    models, settings = content["models"], content["settings"]
-    seeds = max(model["runs"] for model in models.values())
+    contests, settings = content["contests"], content["settings"]
+    everyone = titles(contests)
+    seeds = len({seed for contest in contests for seed in contest["seeds"]})
     once = "one seed" if seeds == 1 else f"{seeds} seeds; ± is their standard deviation"
+    judged = f"{content['data']['judged']}; {once}."
+    kinds = [model["kind"] for contest in contests for model in contest["models"].values()]
     return {
         "title": "VAE against GAN, on equal terms",
         "run": f"{content['data']['caption']} · {settings['budget']:g} s of training each · {once}",
         "lede": "The VAEs and GANs here learned from the same digits, for the same seconds, with as many numbers to "
         "draw with; the trivial rivals have fewer. What follows was measured, on digits that none of them has seen.",
         "notices": _notices(content),
-        "claims": claims_table(content),
-        "samples": measures_table(models, OF_SAMPLES, "Drawn digits", f"{content['data']['judged']}; {once}."),
+        "claims": claims_table(contests),
+        "samples": measures_table(contests, (*OF_SAMPLES, *OF_RUNS), kinds, "Drawn digits", judged),
         "notes": NOTES,
-        "counts": _counts(models),
-        "runs": runs_table(content),
-        "curves": _curves(models),
-        "sheets": _sheets(folder, models),
+        "counts": counts_table(contests[0]["models"]),
+        "runs": runs_table(contests, content["quality"]),
+        "curves": [curve for contest in contests for curve in _curves(contest, len(contests) > 1)],
+        "sheets": _sheets(folder, everyone),
         "edits": measures_table(
-            {name: model for name, model in models.items() if model["kind"] in ("vae", "gan")},
-            OF_EDITS,
-            "Real digits, edited",
-            f"Digits that nobody has trained on; {once}.",
+            contests, OF_EDITS, TRAINED, "Real digits, edited", f"Digits that nobody has trained on; {once}."
         ),
-        "edited": _edited(folder, models),
-        "definitions": _definitions(models),
-        "machines": [{**machine, "seeds": _seeds(machine)} for machine in content["machines"]],
+        "edited": _edited(folder, everyone),
+        "definitions": definitions_table(contests),
+        "machines": [
+            {**machine, "seeds": _seeds({seed for _, seed in machine["ran"]})} for machine in content["machines"]
+        ],
         "command": content["command"],
     }
 
@@ -116,103 +104,25 @@ NOTES = (
 
 def _notices(content: dict[str, Any]) -> list[str]:
     notices = list(content["data"]["notes"])
-    ran: dict[int, set[str]] = {}
-    for machine in content["machines"]:
-        for _, seed in machine["ran"]:
-            ran.setdefault(seed, set()).add(machine["name"])
-    if len(set.union(*ran.values())) > 1:
-        notices.append("The seeds ran on different machines, listed at the end; ± is between seeds of one machine.")
-    for seed, names in sorted(ran.items()):
-        if len(names) > 1:
-            notices.append(
-                f"Seed {seed} ran on more than one machine, so its models had not the same: {'; '.join(names)}."
-            )
-    for model in content["models"].values():
-        for why in model["failed"]:
-            notices.append(f"{model['title']}: a run failed. {why}")
-        for missing in model["collapsed"]:
-            notices.append(f"{model['title']}: a run hardly ever draws {', '.join(map(str, missing))}.")
+    if len(content["contests"]) > 1:
+        ran = "; ".join(f"{contest['machine']}: {_seeds(contest['seeds'])}" for contest in content["contests"])
+        notices.append(f"The seeds ran on different machines, and each machine is a contest of its own. {ran}.")
+    for contest in content["contests"]:
+        for model in contest["models"].values():
+            for why in model["failed"]:
+                notices.append(f"{model['title']}: a run failed. {why}")
+            for missing in model["collapsed"]:
+                notices.append(f"{model['title']}: a run hardly ever draws {', '.join(map(str, missing))}.")
     return notices
 
 
-def _seeds(machine: dict[str, Any]) -> str:
-    seeds = sorted({seed for _, seed in machine["ran"]})
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+def _seeds(seeds: Collection[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
 
 
-def claims_table(content: dict[str, Any]) -> Table:
-    """The claims and their verdicts."""
-    rows = [[claim["claim"], claim["measured"], claim["verdict"]] for claim in content["claims"]]
-    return Table(
-        "The report's claims",
-        "What the original report says, held against what was measured.",
-        ["the report says", "measured", "verdict"],
-        rows,
-        words=True,
-    )
-
-
-def measures_table(models: dict[str, Any], names: Sequence[str], title: str, caption: str) -> Table:
-    """A column for each model, a row for each measure that anybody has."""
-    shown = [name for name in names if any(name in model["measures"] for model in models.values())]
-    rows = [[name, *(cell(model, name) for model in models.values())] for name in shown]
-    if "FID-digit" in shown:
-        audits = [model["copy_audit"] for model in models.values()]
-        rows.append(["copy audit: runs passed", *(f"{each['passed']} of {each['of']}" for each in audits)])
-    return Table(title, caption, ["", *(model["title"] for model in models.values())], rows)
-
-
-def cell(model: dict[str, Any], name: str) -> str:
-    """A measure of a model as a table shows it: mean and spread over the seeds."""
-    measure = model["measures"].get(name)
-    if measure is None or measure["mean"] is None:
-        return "undefined" if name == "log p(x)" and model["kind"] == "gan" else "–"
-    share = measure["unit"] == "share"
-
-    def written(value: float) -> str:
-        return percent(value, 2) if share else number(value, 4 if name == "KID-digit" else 2)
-
-    mean = written(measure["mean"])
-    return mean if measure["spread"] is None else f"{mean.removesuffix(' %')} ± {written(measure['spread'])}"
-
-
-def runs_table(content: dict[str, Any]) -> Table:
-    """What each model is and how its runs went."""
-    rows = []
-    for model in content["models"].values():
-        times = [math.inf if time is None else time for time in model["seconds_to_quality"]]
-        reached = [duration(time) if math.isfinite(time) else "never" for time in sorted(times)]
-        rows.append(
-            [
-                model["title"],
-                f"{model['parameters']:,}" if model["parameters"] else "–",
-                str(model["runs"]),
-                f"{model['seconds']['mean']:.0f}" if model["kind"] in ("vae", "gan") else "–",
-                f"{model['epochs']['mean']:.1f}" if model["kind"] in ("vae", "gan") else "–",
-                str(len(model["failed"])),
-                str(len(model["collapsed"])),
-                ", ".join(reached) or "–",
-            ]
-        )
-    head = [
-        "",
-        "parameters that draw",
-        "runs",
-        "seconds of training",
-        "epochs",
-        "diverged",
-        "lost a class",
-        f"time to an FID-digit of {content['quality']:g}",
-    ]
-    caption = (
-        "Parameters that draw: decoder and prior, or generator. A run has lost a class where fewer than one digit in a "
-        "hundred is read as it."
-    )
-    return Table("The runs", caption, head, rows)
-
-
-def _curves(models: dict[str, Any]) -> list[Picture]:
-    pictures = []
+def _curves(contest: dict[str, Any], several: bool) -> list[Picture]:
+    models, pictures = contest["models"], []
+    where = f" on {contest['machine']}" if several else ""
     for name, (label, logarithmic) in CURVES.items():
         curves = curves_of(models, name)
         if not curves:
@@ -223,8 +133,8 @@ def _curves(models: dict[str, Any]) -> list[Picture]:
         pictures.append(
             picture(
                 draw_race(curves, label, logarithmic, floor),
-                f"{name} over the seconds of training",
-                f"Curves of {name} for {', '.join(curves)}.",
+                f"{name} over the seconds of training{where}",
+                f"Curves of {name} for {', '.join(curves)}{where}.",
                 "Means over the seeds; bars are standard deviations.",
                 [Table(f"{name}, look by look", "Means over the seeds.", head, rows)],
             )
@@ -248,36 +158,25 @@ def _points(model: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray, n
     )
 
 
-def _sheets(folder: Path, models: dict[str, Any]) -> list[Picture]:
+def _sheets(folder: Path, everyone: dict[str, str]) -> list[Picture]:
     pictures = []
-    for name, model in models.items():
+    for name, title in everyone.items():
         arrays = _pictures_of(folder, name)
         if "sheet" in arrays:
             pictures.append(
                 picture(
                     draw_samples(arrays["sheet"] / 255, 10),
-                    model["title"],
-                    f"{len(arrays['sheet'])} digits drawn by {model['title']}.",
+                    title,
+                    f"{len(arrays['sheet'])} digits drawn by {title}.",
                     "The first that were drawn, none chosen.",
                 )
             )
     return pictures
 
 
-def _counts(models: dict[str, Any]) -> Table:
-    """What the frozen reader reads of each class, first seed."""
-    rows = []
-    for model in models.values():
-        counts = model["measures"].get("rarest class", {}).get("settings", {}).get("counts")
-        if counts:
-            rows.append([model["title"], *(f"{count:,}" for count in counts)])
-    caption = "As the frozen reader reads the digits that were judged; first seed."
-    return Table("Digits of each class", caption, ["", *map(str, range(10))], rows)
-
-
-def _edited(folder: Path, models: dict[str, Any]) -> list[Picture]:
+def _edited(folder: Path, everyone: dict[str, str]) -> list[Picture]:
     pictures = []
-    for name, model in models.items():
+    for name, title in everyone.items():
         arrays = {key: values / 255 for key, values in _pictures_of(folder, name).items()}
         if "again" not in arrays:
             continue
@@ -288,8 +187,8 @@ def _edited(folder: Path, models: dict[str, Any]) -> list[Picture]:
         pictures.append(
             picture(
                 draw_rows(np.stack(rows), ["real", "again", "thicker", "a way", "a way"]),
-                model["title"],
-                f"Real digits, the same drawn again and made thicker by {model['title']}, and two ways between digits.",
+                title,
+                f"Real digits, the same drawn again and made thicker by {title}, and two ways between digits.",
                 f"Real digits, drawn again from their codes, made thicker; below, {STEPS} steps from one real digit to "
                 "another of its class, twice.",
             )
@@ -306,11 +205,3 @@ def _pictures_of(folder: Path, name: str) -> dict[str, np.ndarray]:
             if file.files:
                 return {key: file[key] for key in file.files}
     return {}
-
-
-def _definitions(models: dict[str, Any]) -> Table:
-    found = {name: measure for model in models.values() for name, measure in model["measures"].items()}
-    rows = [[name, measure["definition"]] for name, measure in found.items()]
-    return Table(
-        "How each number is defined", "Of every measure on this page.", ["measure", "definition"], rows, words=True
-    )

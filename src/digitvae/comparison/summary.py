@@ -1,4 +1,5 @@
-"""The entries of a comparison put together: means and spreads over the seeds, failures counted, never dropped."""
+"""The entries of a comparison put together, machine by machine: means and spreads over the seeds, failures counted,
+never dropped."""
 
 from __future__ import annotations
 
@@ -15,45 +16,57 @@ QUALITY = 20.0
 """FID-digit, on the digits of the curve, that counts as good: the seconds to it are compared."""
 
 
-def summarize(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Put the entries of `digitvae.comparison.compare` together.
+def contests(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the entries of `digitvae.comparison.compare` together: a contest for each machine that made some.
+
+    What a slower machine learns less is no difference between seeds, and who is ahead after so many seconds may be
+    another there.
 
     Returns:
-        What ``comparison.json`` holds under ``models``, by name. Of each model ``runs``, ``failed`` (why, for each run
-        that diverged), ``collapsed`` (the missing classes of each run that has some), ``measures`` by name, with mean,
-        spread (see `_spread`), runs, unit and definition, ``copy_audit`` (runs that passed, of how many, and why
-        not), ``seconds_to_quality`` (of each run that is trained; None where it was never reached, or the run failed)
-        and ``ran_on`` (the machine of each run).
+        What ``comparison.json`` holds under ``contests``, in the order of the entries: ``machine``, ``seeds``, and
+        ``models``, by name. Of each model ``runs``, ``failed`` (why, for each run that diverged), ``collapsed`` (the
+        missing classes of each run that has some), ``measures`` by name, with mean, spread (standard deviation over
+        the seeds), runs, unit and definition, ``copy_audit`` (runs that passed, of how many, and why not), and
+        ``seconds_to_quality`` (of each run that is trained; None where it was never reached, or the run failed).
     """
-    models: dict[str, Any] = {}
-    cannot_copy = [entry for entry in entries if entry["model"] == BASELINE]
-    means = [{"name": name, "value": row["mean"]} for name, row in _measures(cannot_copy).items()]
-    for name in dict.fromkeys(entry["model"] for entry in entries):
-        runs = [entry for entry in entries if entry["model"] == name]
-        whole = [entry for entry in runs if entry["failed"] is None]
-        verdicts = [copy_verdict(entry, {"measures": means}) for entry in whole if cannot_copy]
-        models[name] = {
-            "title": runs[0]["title"],
-            "kind": runs[0]["kind"],
-            "parameters": runs[0]["parameters"],
-            "runs": len(runs),
-            "seconds": _over([(entry["seconds"], ran_on(entry)) for entry in runs]),
-            "epochs": _over([(entry["epochs"], ran_on(entry)) for entry in runs]),
-            "failed": [entry["failed"] for entry in runs if entry["failed"] is not None],
-            "collapsed": [entry["missing"] for entry in whole if entry["missing"]],
-            "measures": _measures(whole),
-            "copy_audit": {
-                "passed": sum(verdict["passed"] for verdict in verdicts),
-                "of": len(verdicts),
-                "why": [why for verdict in verdicts for why in verdict["why"]],
-            },
-            "seconds_to_quality": [
-                seconds_to(entry["curve"]) if entry["failed"] is None else None for entry in runs if _races(entry)
-            ],
-            "ran_on": [ran_on(entry) for entry in runs],
-            "curve": _curve([entry for entry in whole if entry["curve"]]),
+    # Of all machines: what the baseline of the copy audit draws does not depend on them.
+    cannot_copy = _measures([entry for entry in entries if entry["model"] == BASELINE])
+    baseline = [{"name": name, "value": row["mean"]} for name, row in cannot_copy.items()]
+    found = []
+    for machine in dict.fromkeys(map(ran_on, entries)):
+        own = [entry for entry in entries if ran_on(entry) == machine]
+        models = {
+            name: _together([entry for entry in own if entry["model"] == name], baseline)
+            for name in dict.fromkeys(entry["model"] for entry in own)
         }
-    return models
+        found.append({"machine": machine, "seeds": sorted({entry["seed"] for entry in own}), "models": models})
+    return found
+
+
+def _together(runs: Sequence[dict[str, Any]], baseline: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The runs of one model on one machine."""
+    whole = [entry for entry in runs if entry["failed"] is None]
+    verdicts = [copy_verdict(entry, {"measures": baseline}) for entry in whole if baseline]
+    return {
+        "title": runs[0]["title"],
+        "kind": runs[0]["kind"],
+        "parameters": runs[0]["parameters"],
+        "runs": len(runs),
+        "seconds": _over([entry["seconds"] for entry in runs]),
+        "epochs": _over([entry["epochs"] for entry in runs]),
+        "failed": [entry["failed"] for entry in runs if entry["failed"] is not None],
+        "collapsed": [entry["missing"] for entry in whole if entry["missing"]],
+        "measures": _measures(whole),
+        "copy_audit": {
+            "passed": sum(verdict["passed"] for verdict in verdicts),
+            "of": len(verdicts),
+            "why": [why for verdict in verdicts for why in verdict["why"]],
+        },
+        "seconds_to_quality": [
+            seconds_to(entry["curve"]) if entry["failed"] is None else None for entry in runs if _races(entry)
+        ],
+        "curve": _curve([entry for entry in whole if entry["curve"]]),
+    }
 
 
 def ran_on(entry: dict[str, Any]) -> str:
@@ -108,43 +121,24 @@ def _measures(whole: Sequence[dict[str, Any]]) -> dict[str, Any]:
             facts = {key: measure[key] for key in ("unit", "definition", "n", "settings")}  # those of the first run
             row = found.setdefault(measure["name"], {"values": [], **facts})
             if measure["value"] is not None:
-                row["values"].append((measure["value"], ran_on(entry)))
+                row["values"].append(measure["value"])
+    return {name: {**row, **_over(row["values"])} for name, row in found.items()}
+
+
+def _over(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and standard deviation over the seeds; None where there are too few for it."""
     return {
-        name: {**row, "values": [value for value, _ in row["values"]], **_over(row["values"])}
-        for name, row in found.items()
+        "mean": statistics.fmean(values) if values else None,
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        "runs": len(values),
     }
-
-
-Run = tuple[float, str]
-"""A number of one run, and the machine that it ran on."""
-
-
-def _over(values: Sequence[Run]) -> dict[str, Any]:
-    numbers = [value for value, _ in values]
-    return {"mean": statistics.fmean(numbers) if numbers else None, "spread": spread(values), "runs": len(numbers)}
-
-
-def spread(values: Sequence[Run]) -> float | None:
-    """Standard deviation over the seeds: between runs of one machine, pooled over the machines.
-
-    What a slower machine learns less is no difference between seeds. None where no machine has two runs.
-
-    >>> spread([(1.0, "fast"), (3.0, "fast"), (9.0, "slow")]) == 2**0.5
-    True
-    """
-    machines = dict.fromkeys(machine for _, machine in values)
-    if len(values) == len(machines):
-        return None
-    groups = [[value for value, on in values if on == machine] for machine in machines]
-    squares = sum((value - statistics.fmean(group)) ** 2 for group in groups for value in group)
-    return math.sqrt(squares / (len(values) - len(groups)))
 
 
 def _curve(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The looks of all runs together, of those that all have."""
     looks = []
     for place in range(len(LOOKS)):
-        at = [(entry["curve"][place], ran_on(entry)) for entry in entries if place < len(entry["curve"])]
+        at = [entry["curve"][place] for entry in entries if place < len(entry["curve"])]
         if at:
-            looks.append({name: _over([(look[name], on) for look, on in at]) for name in at[0][0]})
+            looks.append({name: _over([look[name] for look in at]) for name in at[0]})
     return looks
