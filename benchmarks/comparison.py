@@ -35,8 +35,7 @@ def main(seeds: int) -> None:
     print(write_page(FOLDER, content))
     contests = content["contests"]
     command, measured_on = f"python -m benchmarks.comparison {seeds}", {"hardware": of_runs(entries)}
-    kinds = [model["kind"] for contest in contests for model in contest["models"].values()]
-    measured = measures_table(contests, (*OF_SAMPLES, *OF_EDITS, *OF_RUNS), kinds, "", "")
+    measured = measures_table(contests, (*OF_SAMPLES, *OF_EDITS, *OF_RUNS), "", "")
     kept = {"settings": content["settings"], **measured_on}
     finish("comparison", command, kept, list(measured.head), list(map(list, measured.rows)))
     claims = claims_table(contests)

@@ -204,6 +204,21 @@ def test_means_and_spreads_by_hand():
     assert seconds_to([{"seconds": 1, "FID-digit": 99.0}]) is None
 
 
+def test_claims_are_judged_on_each_machine_and_the_audit_against_the_baseline_of_all(compared, small):
+    """As if the second run of two models had been made on a machine where the baseline never ran."""
+    folder, _ = compared
+    entries = [json.loads(path.read_text()) for path in sorted(folder.glob("entries/*.json"))]
+    entries = [{**entry, "kind": "vae" if entry["model"] == "copier" else entry["kind"]} for entry in entries]
+    moved = [entry for entry in entries if entry["seed"] == 1 and entry["model"] in ("copier", "diverges")]
+    for entry in moved:
+        entry["machine"] = {**entry["machine"], "instructions": "slow"}
+    quick, slow = comparison_content(entries, TINY, small)["contests"]
+    assert list(slow["models"]) == ["copier", "diverges"]
+    assert (slow["models"]["copier"]["copy_audit"]["passed"], slow["models"]["copier"]["copy_audit"]["of"]) == (0, 1)
+    for contest in (quick, slow):
+        assert "GANs: 1 of 1 runs diverged" in contest["claims"][1]["measured"]
+
+
 def test_every_file_is_json_without_numbers_that_json_has_not(compared):
     folder, _ = compared
     for path in folder.glob("entries/*.json"):

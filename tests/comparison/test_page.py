@@ -48,7 +48,10 @@ def test_each_machine_is_a_contest_of_its_own(compared, tmp_path):
     copier = quick["models"]["copier"]
     copier = {**copier, "measures": {"recall": {**copier["measures"]["recall"], "mean": 0.125, "spread": None}}}
     slow = {**quick, "machine": "Slow (AVX2), 2 threads", "seeds": [2], "models": {"copier": copier}}
-    text = write_page(tmp_path, {**content, "contests": [quick, slow]}).read_text(encoding="utf-8")
+    machines = [*content["machines"], {**content["machines"][0], "name": slow["machine"], "ran": [["copier", 2]]}]
+    apart = {**content, "contests": [quick, slow], "machines": machines}
+    text = write_page(tmp_path, apart).read_text(encoding="utf-8")
+    assert "<li>seed 2: Slow (AVX2), 2 threads;" in text
     ran = f"{quick['machine']}: seeds 0, 1; Slow (AVX2), 2 threads: seed 2."
     assert f"The seeds ran on different machines, and each machine is a contest of its own. {ran}" in text
     rows = [re.findall(r"<t[hd][^>]*>([^<]*)<", row) for row in text.split("<tr>")]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from digitvae.comparison.contenders import BASELINE, CONTENDERS, FLOOR, Coder, Contender, Maker, VAEContender
+from digitvae.comparison.contenders import BASELINE, CONTENDERS, FLOOR, TRAINED, Coder, Contender, Maker, VAEContender
 from digitvae.comparison.editing import edited, paired
 from digitvae.data import Digits, Splits
 from digitvae.data.files import write_aside
@@ -236,7 +236,7 @@ def _trained(
         held = splits.train if splits.test is None else splits.validation
         ends = [digit_features(frozen("features")[0], spread_out(d, settings.curve).images) for d in (judged, held)]
         return [_look(0.0, *ends)], None
-    if contender.kind not in ("vae", "gan"):
+    if contender.kind not in TRAINED:
         return curve, None
     real = digit_features(frozen("features")[0], spread_out(judged, settings.curve).images)
     for share in LOOKS:

@@ -11,14 +11,13 @@ import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from digitvae.comparison.contenders import FLOOR
+from digitvae.comparison.contenders import FLOOR, TRAINED
 from digitvae.comparison.contest import LOOKS, entry_file
 from digitvae.comparison.editing import STEPS
 from digitvae.comparison.tables import (
     OF_EDITS,
     OF_RUNS,
     OF_SAMPLES,
-    TRAINED,
     claims_table,
     counts_table,
     definitions_table,
@@ -68,7 +67,6 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     once = "one seed" if seeds == 1 else f"{seeds} seeds; ± is their standard deviation"
     once += " on a machine" if len(contests) > 1 and seeds > 1 else ""
     judged = f"{content['data']['judged']}; {once}."
-    kinds = [model["kind"] for contest in contests for model in contest["models"].values()]
     return {
         "title": "VAE against GAN, on equal terms",
         "run": f"{content['data']['caption']} · {settings['budget']:g} s of training each · {once}",
@@ -76,14 +74,14 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         "draw with; the trivial rivals have fewer. What follows was measured, on digits that none of them has seen.",
         "notices": _notices(content),
         "claims": claims_table(contests),
-        "samples": measures_table(contests, (*OF_SAMPLES, *OF_RUNS), kinds, "Drawn digits", judged),
+        "samples": measures_table(contests, (*OF_SAMPLES, *OF_RUNS), "Drawn digits", judged),
         "notes": NOTES,
         "counts": counts_table(contests[0]["models"]),
         "runs": runs_table(contests, content["quality"]),
         "curves": [curve for contest in contests for curve in _curves(contest, len(contests) > 1)],
         "sheets": _sheets(folder, everyone),
         "edits": measures_table(
-            contests, OF_EDITS, TRAINED, "Real digits, edited", f"Digits that nobody has trained on; {once}."
+            contests, OF_EDITS, "Real digits, edited", f"Digits that nobody has trained on; {once}.", TRAINED
         ),
         "edited": _edited(folder, everyone),
         "definitions": definitions_table(contests),

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from digitvae.comparison.contenders import BASELINE
+from digitvae.comparison.contenders import BASELINE, TRAINED
 from digitvae.comparison.contest import LOOKS
 from digitvae.evaluation.suite import copy_verdict
 
@@ -63,7 +63,9 @@ def _together(runs: Sequence[dict[str, Any]], baseline: Sequence[dict[str, Any]]
             "why": [why for verdict in verdicts for why in verdict["why"]],
         },
         "seconds_to_quality": [
-            seconds_to(entry["curve"]) if entry["failed"] is None else None for entry in runs if _races(entry)
+            seconds_to(entry["curve"]) if entry["failed"] is None else None
+            for entry in runs
+            if entry["kind"] in TRAINED
         ],
         "curve": _curve([entry for entry in whole if entry["curve"]]),
     }
@@ -102,10 +104,6 @@ def seconds_to(curve: Sequence[dict[str, float]], quality: float = QUALITY) -> f
             return before["seconds"] + share * (look["seconds"] - before["seconds"])
         before = look
     return None
-
-
-def _races(entry: dict[str, Any]) -> bool:
-    return entry["kind"] in ("vae", "gan")
 
 
 def mean_of(model: dict[str, Any], name: str) -> float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from digitvae.comparison.contenders import TRAINED
 from digitvae.report.parts import Table, duration, number, percent
-
-TRAINED = ("vae", "gan")
-"""The kinds of models that are trained for their seconds; real digits and the trivial rivals are of others."""
 
 OF_SAMPLES = (
     "FID-digit",
@@ -43,9 +41,14 @@ OF_RUNS: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def titles(contests: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Everyone who takes part in some contest: title by name."""
-    return {name: model["title"] for contest in contests for name, model in contest["models"].items()}
+def titles(contests: Sequence[dict[str, Any]], kinds: Collection[str] | None = None) -> dict[str, str]:
+    """Everyone who takes part in some contest, or all of some kinds: title by name."""
+    return {
+        name: model["title"]
+        for contest in contests
+        for name, model in contest["models"].items()
+        if kinds is None or model["kind"] in kinds
+    }
 
 
 def claims_table(contests: Sequence[dict[str, Any]]) -> Table:
@@ -61,15 +64,14 @@ def claims_table(contests: Sequence[dict[str, Any]]) -> Table:
 
 
 def measures_table(
-    contests: Sequence[dict[str, Any]], names: Sequence[str], kinds: Sequence[str], title: str, caption: str
+    contests: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    title: str,
+    caption: str,
+    kinds: Collection[str] | None = None,
 ) -> Table:
-    """A column for each model of some kinds, a row for each measure that anybody has, on each machine."""
-    shown = {
-        name: model["title"]
-        for contest in contests
-        for name, model in contest["models"].items()
-        if model["kind"] in kinds
-    }
+    """A column for each model, or each of some kinds, and a row for each measure that anybody has, on each machine."""
+    shown = titles(contests, kinds)
     models = [model for contest in contests for model in contest["models"].values()]
     rows = [
         [name, *_machine(contests, contest)]
