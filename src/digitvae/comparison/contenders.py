@@ -237,10 +237,10 @@ CONTENDERS: Mapping[str, Maker] = MappingProxyType(
 )
 """Everyone who may take part, by the name that ``--models`` takes."""
 
-FLOOR = "real"
 TRAINED = ("vae", "gan")
 """The kinds that are trained for their seconds; the trivial rivals and real digits are not."""
 
+FLOOR = "real"
 BASELINE = "pca"
 
 

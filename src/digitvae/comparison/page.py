@@ -65,7 +65,7 @@ def _page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     everyone = titles(contests)
     seeds = len({seed for contest in contests for seed in contest["seeds"]})
     once = "one seed" if seeds == 1 else f"{seeds} seeds; ± is their standard deviation"
-    once += " on a machine" if len(contests) > 1 and seeds > 1 else ""
+    once += " on each machine" if len(contests) > 1 and seeds > 1 else ""
     judged = f"{content['data']['judged']}; {once}."
     return {
         "title": "VAE against GAN, on equal terms",
